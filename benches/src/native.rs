@@ -1,0 +1,56 @@
+//! The third peer: hyper's HTTP/1 server with a handler that answers a constant. It shows what the road costs
+//! without a component on it.
+
+use crate::error::{Context, Error};
+use bytes::Bytes;
+use http::{Response, header};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+/// A failed accept (EMFILE) would otherwise spin.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Serves `body` on one thread until the process is ended. `ready` learns the bound address.
+pub(crate) fn serve(address: SocketAddr, body: String, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context(|| "starting the runtime".to_owned())?;
+    runtime.block_on(async move {
+        let listener = TcpListener::bind(address).await.context(|| format!("listening on {address}"))?;
+        ready(listener.local_addr().context(|| "reading the bound address".to_owned())?);
+        let body = Bytes::from(body);
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(connection(stream, body.clone()))),
+                Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
+            }
+        }
+    })
+}
+
+async fn connection(stream: TcpStream, body: Bytes) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(move |_request| {
+        let body = body.clone();
+        async move {
+            let mut response = Response::new(Full::new(body));
+            let text = header::HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, text);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    // A client that leaves in the middle is none of the benchmark's business: the loader counts it.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}

@@ -1,0 +1,236 @@
+//! What holds between tables and files: names that are unique and defined, addresses that do not collide, and
+//! routes that can be told apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_routing::{BuildError, Field as Part, RouteSpec, RouteTable};
+
+use super::admin::AdminAddress;
+use super::error::{ConfigError, Location};
+use super::file::Source;
+use super::listener::ListenerDraft;
+use super::reader::Sink;
+use super::route::RouteDraft;
+use super::target::{Reference, TargetDraft};
+use super::{
+    AdminConfig, ComponentConfig, Draft, GatewayConfig, ListenerConfig, Name, RouteConfig, TargetConfig, report_twice,
+    suggest,
+};
+use crate::limits;
+
+/// What comes of a draft; whole when nothing was reported.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) gateway: GatewayConfig,
+    pub(super) admin: Option<AdminConfig>,
+    pub(super) listeners: Vec<ListenerConfig>,
+    pub(super) components: BTreeMap<Name, ComponentConfig>,
+    pub(super) routes: Vec<RouteConfig>,
+}
+
+pub(super) fn resolve(draft: Draft, sources: &[Arc<Source>], sink: &Sink) -> Resolved {
+    check_counts(&draft, sources, sink);
+    let admin = draft.admin.and_then(|(admin, _)| admin);
+    check_addresses(&draft.listeners, admin.as_ref(), sink);
+    check_routes(&draft.routes, sink);
+    let folder = sources.first().map_or(Path::new(""), |source| source.folder());
+    Resolved {
+        gateway: match draft.gateway {
+            Some((gateway, _)) => gateway,
+            None => GatewayConfig::default_in(folder),
+        },
+        admin,
+        listeners: resolve_listeners(draft.listeners, sink),
+        routes: resolve_routes(draft.routes, &draft.component_places, draft.incomplete, sink),
+        components: draft.components,
+    }
+}
+
+fn check_counts(draft: &Draft, sources: &[Arc<Source>], sink: &Sink) {
+    let Some(source) = sources.first() else {
+        return;
+    };
+    let whole = || Location::new(source, None, "");
+    if draft.listeners_count == 0 && !draft.incomplete {
+        let error = ConfigError::new(whole(), "there is no [[listener]]: nothing would be served");
+        sink.report(error.help("add [[listener]] with address = \"127.0.0.1:8080\""));
+    }
+    for (what, count, count_max) in [
+        ("routes", draft.routes.len(), limits::ROUTES_COUNT),
+        ("components", draft.component_places.len(), limits::COMPONENTS_COUNT),
+    ] {
+        if count > count_max {
+            let error = ConfigError::new(whole(), format!("there are {count} {what}"));
+            sink.report(error.help(format!("at most {count_max} {what}")));
+        }
+    }
+}
+
+/// Two sockets must never share what they listen on: SO_REUSEPORT would let them, and the kernel would then deal
+/// connections out to either.
+fn check_addresses(listeners: &[ListenerDraft], admin: Option<&AdminConfig>, sink: &Sink) {
+    let mut seen: Vec<(SocketAddr, &Location, &str)> = Vec::new();
+    if let Some(AdminConfig { address: AdminAddress::Tcp(address), location }) = admin {
+        seen.push((*address, location, "the admin API"));
+    }
+    for listener in listeners {
+        let collision = seen.iter().find(|(address, ..)| overlap(*address, listener.address));
+        if let Some((address, location, who)) = collision {
+            let address = if *address == listener.address { String::new() } else { format!(" on {address}") };
+            let message = format!("{} is taken by {who}{address} at {location}", listener.address);
+            let error = ConfigError::new(listener.location.clone(), message).label("taken already");
+            let error = error.also((*location).clone(), "taken here");
+            sink.report(error.help("give each listener, and the admin API, a port of its own"));
+        }
+        seen.push((listener.address, &listener.location, "a listener"));
+    }
+}
+
+/// Whether one connection could reach both. Port 0 is another free port each time.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let all = |ip: IpAddr, other: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || other.is_ipv4());
+    let meet = ip == other_ip || all(ip, other_ip) || all(other_ip, ip);
+    meet && one.port() == other.port() && one.port() != 0
+}
+
+/// Gives every unnamed one `kind-N` by its place, from 1, and steps aside for a given name.
+fn resolve_names(kind: &str, given: &[Option<(Name, Location)>], sink: &Sink) -> Vec<Option<Name>> {
+    let mut places: BTreeMap<&Name, &Location> = BTreeMap::new();
+    for (name, location) in given.iter().flatten() {
+        match places.get(name) {
+            Some(first) => report_twice(sink, &format!("{kind} `{name}`"), first, location.clone()),
+            None => _ = places.insert(name, location),
+        }
+    }
+    let taken: BTreeSet<&str> = places.keys().map(|name| name.as_str()).collect();
+    let name = |(index, name): (usize, &Option<(Name, Location)>)| match name {
+        Some((name, _)) => Some(name.clone()),
+        None => {
+            let plain = format!("{kind}-{}", index + 1);
+            let mut made = plain.clone();
+            let mut suffix = 1;
+            while taken.contains(made.as_str()) {
+                suffix += 1;
+                made = format!("{plain}-{suffix}");
+            }
+            made.parse().ok()
+        }
+    };
+    given.iter().enumerate().map(name).collect()
+}
+
+fn resolve_listeners(drafts: Vec<ListenerDraft>, sink: &Sink) -> Vec<ListenerConfig> {
+    let given: Vec<_> = drafts.iter().map(|draft| draft.name.clone()).collect();
+    let names = resolve_names("listener", &given, sink);
+    let resolve = |(draft, name): (ListenerDraft, Option<Name>)| {
+        Some(ListenerConfig {
+            name: name?,
+            address: draft.address,
+            tls: draft.tls,
+            client_ca: draft.client_ca,
+            limits: draft.limits,
+            location: draft.location,
+        })
+    };
+    drafts.into_iter().zip(names).filter_map(resolve).collect()
+}
+
+fn resolve_routes(
+    drafts: Vec<RouteDraft>,
+    components: &BTreeMap<String, Location>,
+    incomplete: bool,
+    sink: &Sink,
+) -> Vec<RouteConfig> {
+    let given: Vec<_> = drafts.iter().map(|draft| draft.name.clone()).collect();
+    let names = resolve_names("route", &given, sink);
+    let resolve = |(mut draft, name): (RouteDraft, Option<Name>)| {
+        let target = match draft.target? {
+            TargetDraft::Fixed(target) => target,
+            TargetDraft::Component(reference) => {
+                TargetConfig::Component(resolve_component(&reference, components, incomplete, sink)?)
+            }
+        };
+        let name = name?;
+        draft.spec.name = name.as_str().to_owned();
+        Some(RouteConfig { name, spec: draft.spec, limits: draft.limits, target, location: draft.location })
+    };
+    drafts.into_iter().zip(names).filter_map(resolve).collect()
+}
+
+fn resolve_component(
+    reference: &Reference,
+    components: &BTreeMap<String, Location>,
+    incomplete: bool,
+    sink: &Sink,
+) -> Option<Name> {
+    let name = &reference.name;
+    if components.contains_key(name) {
+        return name.parse().ok();
+    }
+    // What is missing may stand in the text that could not be read.
+    if !incomplete {
+        let error = ConfigError::new(reference.location.clone(), format!("there is no component `{name}`"));
+        let error = match suggest::closest(name, components.keys().map(String::as_str)) {
+            Some(meant) => error.label(format!("did you mean `{meant}`?")),
+            None => error.label("not defined"),
+        };
+        sink.report(error.help(format!("define it: [component.{name}] with source = \"..\"")));
+    }
+    None
+}
+
+/// Has the route table built once, for its word on what it cannot match or tell apart.
+fn check_routes(drafts: &[RouteDraft], sink: &Sink) {
+    // A match that was read in part would seem to take more than was written.
+    let complete: Vec<&RouteDraft> = drafts.iter().filter(|draft| draft.places.complete).collect();
+    let named = |draft: &&RouteDraft| {
+        let name = draft.name.as_ref().map_or_else(String::new, |(name, _)| name.to_string());
+        RouteSpec { name, ..draft.spec.clone() }
+    };
+    let specs: Vec<RouteSpec> = complete.iter().map(named).collect();
+    let Err(errors) = RouteTable::build(&specs) else {
+        return;
+    };
+    for error in errors {
+        let route = error.route().and_then(|index| complete.get(index.get()));
+        if let Some(route) = route {
+            let other = error.other().and_then(|index| complete.get(index.get()));
+            sink.report(describe(&error, route, other.copied()));
+        }
+    }
+}
+
+/// The table's error at the place it is about. Its own text names the route, which the place says already.
+fn describe(error: &BuildError, route: &RouteDraft, other: Option<&RouteDraft>) -> ConfigError {
+    let nth = |places: &[Location]| error.position().and_then(|index| places.get(index)).cloned();
+    let place = match error.field() {
+        Part::Host => nth(&route.places.hosts),
+        Part::Path => route.places.path.clone(),
+        Part::Header => nth(&route.places.headers),
+        Part::Query => nth(&route.places.query),
+        Part::Route | Part::Methods | Part::Source => None,
+    };
+    let place = place.unwrap_or_else(|| route.location.clone());
+    let elsewhere = other.map(|other| other.location.clone());
+    let message = match (error, &elsewhere) {
+        (BuildError::Host { problem, .. }, _) => problem.to_string(),
+        (BuildError::Path { problem, .. }, _) => problem.to_string(),
+        (BuildError::Header { problem, .. } | BuildError::Query { problem, .. }, _) => problem.to_string(),
+        (BuildError::Indistinguishable { host, path, .. }, Some(first)) => {
+            format!("this route and the one at {first} take the same requests: {host}{path}")
+        }
+        (BuildError::Unreachable { host, path, .. }, Some(by)) => {
+            format!("this route is never reached: the one at {by} takes every request it would, {host}{path}")
+        }
+        _ => error.to_string(),
+    };
+    let described = ConfigError::new(place, message).help(error.help());
+    match elsewhere {
+        Some(elsewhere) => described.label("this one").also(elsewhere, "the other"),
+        None => described.label("cannot be matched"),
+    }
+}

@@ -1,0 +1,77 @@
+//! `[gateway]`: what holds for the whole process.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::reader::Field;
+use super::scalar::Zero;
+use crate::limits;
+
+/// How an instance's slot in the pool is cleaned for the next one (DESIGN §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PoolReset {
+    /// The kernel takes the pages back, in batches. Safe on every machine.
+    #[default]
+    Decommit,
+    /// Pages that were written are found and overwritten. Faster; refused at start where swap is on, because a
+    /// page that is swapped out is not found.
+    Scan,
+}
+
+/// The resolved `[gateway]` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayConfig {
+    /// The folder for compiled components, deploy history and embedded storage.
+    pub data_dir: PathBuf,
+    /// Door runtimes, each a thread with its own listener sockets; 0 is one per core.
+    pub workers: usize,
+    /// How pool slots are cleaned.
+    pub pool_reset: PoolReset,
+    /// From SIGTERM to the end; zero cuts at once.
+    pub drain: Duration,
+    /// Answers tell their reader more than the public should know: backtraces, Server-Timing.
+    pub dev: bool,
+}
+
+/// The data folder's default name, in the configuration's folder.
+pub(super) const DATA_DIR: &str = "var";
+
+impl GatewayConfig {
+    /// What holds without a `[gateway]` table.
+    pub(super) fn default_in(folder: &Path) -> Self {
+        Self {
+            data_dir: folder.join(DATA_DIR),
+            workers: 0,
+            pool_reset: PoolReset::default(),
+            drain: limits::DRAIN_DEADLINE,
+            dev: false,
+        }
+    }
+}
+
+pub(super) fn read(field: &Field<'_>) -> Option<GatewayConfig> {
+    let mut config = GatewayConfig::default_in(field.cx().source.folder());
+    let mut table = field.table("Gateway")?;
+    if let Some(path) = table.take("data_dir").and_then(|field| field.file_path()) {
+        config.data_dir = path;
+    }
+    let workers = table.take("workers");
+    if let Some(count) = workers.and_then(|field| field.integer(0..=limits::WORKERS_COUNT_MAX)) {
+        config.workers = count;
+    }
+    let words = [("decommit", PoolReset::Decommit), ("scan", PoolReset::Scan)];
+    if let Some(reset) = table.take("pool_reset").and_then(|field| field.one_of(&words)) {
+        config.pool_reset = reset;
+    }
+    if let Some(drain) = table.take("drain").and_then(|field| field.duration(Zero::Allowed)) {
+        config.drain = drain;
+    }
+    if let Some(dev) = table.take("dev").and_then(|field| field.boolean()) {
+        config.dev = dev;
+    }
+    table.finish();
+    Some(config)
+}
+
+#[cfg(test)]
+mod tests;

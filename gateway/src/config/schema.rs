@@ -1,0 +1,412 @@
+//! The contract as a JSON schema, which editors complete and validate with. Its structs exist for their
+//! documentation; tests hold their keys and defaults against what the readers know.
+
+#![expect(dead_code, reason = "the structs describe the contract, and are never made")]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::scalar::{duration_text, size_text};
+use crate::limits;
+
+/// The schema of the whole configuration, JSON Schema draft 7: what most TOML and JSON editors read.
+pub fn schema() -> serde_json::Value {
+    let settings = SchemaSettings::draft07().with(|settings| {
+        // Null stands for an absent key in JSON only, and is nothing to complete.
+        settings.transforms.insert(0, Box::new(RecursiveTransform(remove_null)));
+    });
+    settings.into_generator().into_root_schema_for::<Config>().to_value()
+}
+
+/// The schema as config/schema.json holds it.
+pub fn schema_text() -> String {
+    // `{:#}` is indented JSON, and cannot fail as a serializer could.
+    format!("{:#}\n", schema())
+}
+
+fn remove_null(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else {
+        return;
+    };
+    if let Some(serde_json::Value::Array(types)) = object.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(serde_json::Value::Array(choices)) = object.get_mut("anyOf") {
+        choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+        if let [only] = choices.as_slice()
+            && let Some(only) = only.as_object().cloned()
+        {
+            object.remove("anyOf");
+            object.extend(only);
+        }
+    }
+}
+
+/// A Tidegate configuration: a file, or a folder of *.toml files merged in the order of their names.
+///
+/// Relative paths start from the folder of the file they are written in. Sizes are bytes ("64MiB"), durations
+/// have a unit ("5s").
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Config {
+    /// The schema this document is written against; editors read it, Tidegate does not.
+    #[schemars(rename = "$schema")]
+    schema: Option<String>,
+    /// What holds for the whole process.
+    gateway: Option<Gateway>,
+    /// Where the admin API, health and metrics are served. Without it there is no admin listener.
+    admin: Option<Admin>,
+    /// The public addresses.
+    listener: Option<Vec<Listener>>,
+    /// WebAssembly components, by name.
+    component: Option<BTreeMap<NameText, Component>>,
+    /// Which requests go where. A more specific route is preferred wherever it is written.
+    route: Option<Vec<Route>>,
+}
+
+/// What holds for the whole process.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Gateway {
+    /// The folder for compiled components, deploy history and embedded storage; made with mode 0700.
+    #[schemars(extend("default" = super::gateway::DATA_DIR))]
+    data_dir: Option<String>,
+    /// Threads that serve connections; 0 is one per core.
+    #[schemars(range(min = 0, max = limits::WORKERS_COUNT_MAX), extend("default" = 0))]
+    workers: Option<u32>,
+    /// How an instance's memory is cleaned for the next one.
+    #[schemars(extend("default" = "decommit"))]
+    pool_reset: Option<PoolReset>,
+    /// From SIGTERM to the end: what is still in flight then is cut.
+    #[schemars(extend("default" = duration_text(limits::DRAIN_DEADLINE)))]
+    drain: Option<DurationText>,
+    /// Answers tell more than the public should know: backtraces, Server-Timing. Never in production.
+    #[schemars(extend("default" = false))]
+    dev: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase", inline)]
+enum PoolReset {
+    /// The kernel takes the pages back, in batches. Safe on every machine.
+    Decommit,
+    /// Pages that were written are found and overwritten. Faster; refused where swap is on.
+    Scan,
+}
+
+/// Where the admin API, health and metrics are served.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Admin {
+    /// A loopback address and port, or `unix:` and a path. Port 0 takes a free one.
+    #[schemars(extend("examples" = ["127.0.0.1:9180", "unix:/run/tidegate/admin.sock"]))]
+    address: String,
+}
+
+/// A public address.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Listener {
+    /// Its name in logs and metrics; `listener-N` by its place if left out.
+    name: Option<NameText>,
+    /// An IP address and port. Port 0 takes a free one.
+    #[schemars(extend("examples" = ["127.0.0.1:8080", "0.0.0.0:443", "[::]:443"]))]
+    address: String,
+    /// Certificates, chosen by SNI from their own names. Left out: plain HTTP.
+    #[schemars(length(min = 1))]
+    tls: Option<Vec<Certificate>>,
+    /// PEM file of authorities: client certificates are then required and verified.
+    client_ca: Option<String>,
+    /// What a client may take.
+    limits: Option<ListenerLimits>,
+}
+
+/// A certificate chain and its private key.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Certificate {
+    /// PEM file of the chain, the server's own certificate first.
+    cert: String,
+    /// PEM file of the private key.
+    key: String,
+}
+
+/// What a client may take of a listener.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ListenerLimits {
+    /// Open connections; beyond it a connection is closed at once.
+    #[schemars(range(min = 1, max = limits::CONNECTIONS_COUNT_MAX), extend("default" = limits::CONNECTIONS_COUNT))]
+    connections: Option<u32>,
+    /// Open connections per client address.
+    #[schemars(
+        range(min = 1, max = limits::CONNECTIONS_COUNT_MAX),
+        extend("default" = limits::CONNECTIONS_PER_ADDRESS_COUNT)
+    )]
+    connections_per_address: Option<u32>,
+    /// A request's head: request line and fields together. 431 beyond it.
+    #[schemars(extend("default" = size_text(limits::HEADER_BYTES as u64)))]
+    header_bytes: Option<SizeText>,
+    /// From the first byte of a head to its last. 408 beyond it.
+    #[schemars(extend("default" = duration_text(limits::HEADER_TIMEOUT)))]
+    header_timeout: Option<DurationText>,
+    /// A connection between two requests.
+    #[schemars(extend("default" = duration_text(limits::IDLE_TIMEOUT)))]
+    idle_timeout: Option<DurationText>,
+    /// A TLS handshake, and the HTTP/2 preface after it.
+    #[schemars(extend("default" = duration_text(limits::HANDSHAKE_TIMEOUT)))]
+    handshake_timeout: Option<DurationText>,
+    /// A request body; 0 takes none. 413 beyond it.
+    #[schemars(extend("default" = size_text(limits::BODY_BYTES)))]
+    body: Option<SizeText>,
+    /// A request body that brings no byte for this long ends with 408.
+    #[schemars(extend("default" = duration_text(limits::BODY_IDLE_TIMEOUT)))]
+    body_idle_timeout: Option<DurationText>,
+    /// A client that takes no byte of a response for this long is disconnected.
+    #[schemars(extend("default" = duration_text(limits::WRITE_TIMEOUT)))]
+    write_timeout: Option<DurationText>,
+}
+
+/// A WebAssembly component, what it may use and what it is told.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Component {
+    /// The .wasm file.
+    source: String,
+    /// Which requests may share an instance.
+    #[schemars(extend("default" = "fresh"))]
+    isolation: Option<Isolation>,
+    /// What its calls may take.
+    limits: Option<ComponentLimits>,
+    /// What it is granted beyond the interfaces every guest has. None is served by this version yet.
+    grants: Option<Grants>,
+    /// Its wasi:config.
+    config: Option<BTreeMap<String, Setting>>,
+    /// Its environment variables. The gateway's own are never passed on.
+    env: Option<BTreeMap<VariableText, Setting>>,
+    /// Its command-line arguments.
+    #[schemars(extend("default" = Vec::<String>::new()))]
+    args: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase", inline)]
+enum Isolation {
+    /// None: every request has an instance of its own.
+    Fresh,
+}
+
+/// What one call of a component, and all of them, may take.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ComponentLimits {
+    /// Linear memory of one instance. 502 when the guest fails for it.
+    #[schemars(extend("default" = size_text(limits::MEMORY_BYTES)))]
+    memory: Option<SizeText>,
+    /// From dispatch to the response head; "0s" is no such limit. 504 beyond it.
+    #[schemars(extend("default" = duration_text(limits::DEADLINE)))]
+    deadline: Option<DurationText>,
+    /// From dispatch to the end of the guest's work; "0s" is no such limit.
+    #[schemars(extend("default" = duration_text(limits::BODY_DEADLINE)))]
+    body_deadline: Option<DurationText>,
+    /// CPU time of one call; "0s" is no such limit. 504 beyond it.
+    #[schemars(extend("default" = duration_text(limits::CPU)))]
+    cpu: Option<DurationText>,
+    /// Calls at a time.
+    #[schemars(range(min = 1, max = limits::INSTANCES_COUNT), extend("default" = limits::CONCURRENCY_COUNT))]
+    concurrency: Option<u32>,
+    /// Calls waiting for a place; 0 lets none wait. 503 beyond it.
+    #[schemars(range(min = 0, max = limits::QUEUE_COUNT_MAX), extend("default" = limits::QUEUE_COUNT))]
+    queue: Option<u32>,
+    /// How long a call waits; "0s" lets none wait. 503 beyond it.
+    #[schemars(extend("default" = duration_text(limits::QUEUE_TIME)))]
+    queue_time: Option<DurationText>,
+}
+
+/// No grant is served by this version yet.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Grants {}
+
+/// A value for a guest: text, or where a secret is read from.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Setting {
+    Text(String),
+    Integer(i64),
+    Boolean(bool),
+    Secret(Secret),
+}
+
+/// A value that is kept elsewhere, and shown nowhere.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1, "maxProperties" = 1))]
+struct Secret {
+    /// The gateway's environment variable that holds it.
+    env: Option<VariableText>,
+    /// The file that holds it; a newline at its end is no part of it.
+    file: Option<String>,
+}
+
+/// Which requests it takes, and what answers them: exactly one of `component`, `respond` and `redirect`.
+#[derive(JsonSchema)]
+#[schemars(
+    deny_unknown_fields,
+    extend("oneOf" = [
+        { "required": ["component"] },
+        { "required": ["respond"] },
+        { "required": ["redirect"] }
+    ])
+)]
+struct Route {
+    /// Its name in logs and metrics; `route-N` by its place if left out.
+    name: Option<NameText>,
+    /// `example.com`, `*.example.com` for one or more labels before it, or a list of these. Left out: any host.
+    host: Option<OneOrMany>,
+    /// `/exact`, `/users/{id}`, `/v1/*` (which takes `/v1` too), `/files/{*rest}`, or a regular expression for the
+    /// whole path. Left out: any path.
+    path: Option<Path>,
+    /// `GET` serves HEAD as well. Left out: any method.
+    methods: Option<OneOrMany>,
+    /// Header fields the request must have.
+    headers: Option<BTreeMap<String, Condition>>,
+    /// Query parameters the request must have.
+    query: Option<BTreeMap<String, Condition>>,
+    /// Address ranges the client must be in, such as `10.0.0.0/8`. Left out: any client.
+    source: Option<OneOrMany>,
+    /// What the route allows itself instead of the listener's and the component's limits.
+    limits: Option<RouteLimits>,
+    /// The component of this name answers.
+    component: Option<NameText>,
+    /// A fixed answer.
+    respond: Option<Respond>,
+    /// Another place to go.
+    redirect: Option<Redirect>,
+}
+
+/// A word or a list of words.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+enum OneOrMany {
+    One(String),
+    Many(#[schemars(length(min = 1))] Vec<String>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+enum Path {
+    Pattern(#[schemars(regex(pattern = r"^/"))] String),
+    Regex(PathRegex),
+}
+
+/// A regular expression.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct PathRegex {
+    /// It must match the whole path; its named groups are parameters.
+    regex: String,
+}
+
+/// What a header field or a query parameter must be.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Condition {
+    Exact(String),
+    Match(ValueMatch),
+}
+
+/// Anything, or what a regular expression says.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1, "maxProperties" = 1))]
+struct ValueMatch {
+    /// Anything, the empty value too.
+    #[schemars(extend("const" = true))]
+    present: Option<bool>,
+    /// It must match the whole value.
+    regex: Option<String>,
+}
+
+/// What a route allows itself instead of the listener's and the component's limits.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct RouteLimits {
+    /// A request body, instead of the listener's. 413 beyond it.
+    body: Option<SizeText>,
+    /// From dispatch to the response head, instead of the component's; "0s" is no such limit. 504 beyond it.
+    deadline: Option<DurationText>,
+    /// From dispatch to the end of the guest's work, instead of the component's; "0s" is no such limit.
+    body_deadline: Option<DurationText>,
+}
+
+/// A fixed answer.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Respond {
+    /// The status.
+    #[schemars(range(min = 200, max = 599), extend("default" = 200))]
+    status: Option<u16>,
+    /// The body.
+    #[schemars(extend("default" = ""))]
+    body: Option<String>,
+    /// Header fields.
+    #[schemars(extend("default" = {}))]
+    headers: Option<BTreeMap<String, String>>,
+}
+
+/// Another place to go.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Redirect {
+    /// A path, or a whole URL.
+    #[schemars(regex(pattern = r"^(/|[hH][tT][tT][pP][sS]?://)"))]
+    to: String,
+    /// 301 and 308 are permanent; 307 and 308 keep the method.
+    #[schemars(extend("enum" = [301, 302, 303, 307, 308], "default" = 308))]
+    status: Option<u16>,
+}
+
+/// Implements a text with a pattern, or a text or a number, described where it is used.
+macro_rules! inline_schemas {
+    ($($name:ident = $schema:expr;)*) => {$(
+        struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        }
+    )*};
+}
+
+inline_schemas! {
+    NameText = json_schema!({
+        "type": "string",
+        "pattern": format!("^[a-z0-9][a-z0-9._-]{{0,{}}}$", limits::NAME_BYTES - 1)
+    });
+    VariableText = json_schema!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" });
+    SizeText = json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 0,
+        "pattern": r"^[0-9.]+\s*([kKmMgGtTpPeE]?[iI]?[bB]?)$"
+    });
+    DurationText = json_schema!({ "type": "string", "pattern": r"^\s*[0-9]" });
+}
+
+#[cfg(test)]
+mod tests;

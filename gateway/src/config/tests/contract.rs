@@ -1,0 +1,149 @@
+//! The reader, the schema and config/gateway.toml say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde_json::Value as Json;
+
+use super::*;
+use crate::config::reader::Trace;
+
+/// Keys the readers know in order to refuse them, which a schema must not complete.
+const UNSERVED: &[(&str, &[&str])] = &[
+    ("Config", &["upstream", "store"]),
+    ("Component", &["reuse"]),
+    ("Route", &["upstream", "static", "split", "sticky", "rewrite", "websocket"]),
+];
+
+fn annotated() -> String {
+    fs::read_to_string(config_folder().join("gateway.toml")).unwrap()
+}
+
+/// The annotated file with everything in it turned on: what is off begins with `#` and no space.
+fn all_on() -> String {
+    let on = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '[') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    annotated().lines().map(on).collect::<Vec<_>>().join("\n")
+}
+
+/// What the readers ask of a text, and the errors.
+fn trace(text: &str) -> (Trace, Vec<String>) {
+    let sink = Sink::new(TEXT_ONLY);
+    let sources = [Source::toml("gateway.toml", "", text)];
+    let draft = Draft::read(&sources, &sink);
+    check::resolve(draft, &sources, &sink);
+    let trace = sink.trace.take();
+    (trace, sink.into_errors().iter().map(ToString::to_string).collect())
+}
+
+/// The properties of every object of the schema, by the name of its definition.
+fn schema_keys() -> BTreeMap<String, BTreeSet<String>> {
+    let schema = schema();
+    let mut keys = BTreeMap::new();
+    let definitions = schema["definitions"].as_object().unwrap();
+    let root = ("Config".to_owned(), &schema);
+    for (name, definition) in definitions.iter().map(|(name, value)| (name.clone(), value)).chain([root]) {
+        // A grant is a name, none of which is served: that table has no reader of fixed keys.
+        if definition["type"] == "object" && name != "Grants" {
+            assert_eq!(definition["additionalProperties"], false, "{name} takes any key");
+            let properties = definition["properties"].as_object().unwrap();
+            keys.insert(name, properties.keys().cloned().collect());
+        }
+    }
+    keys
+}
+
+#[test]
+fn the_schema_file_is_the_generated_one() {
+    let path = config_folder().join("schema.json");
+    if std::env::var_os("TIDEGATE_BLESS").is_some() {
+        fs::write(&path, schema_text()).unwrap();
+    }
+    let stored: Json = serde_json::from_str(&fs::read_to_string(&path).unwrap_or_default()).unwrap_or_default();
+    assert!(stored == schema(), "config/schema.json is stale: run TIDEGATE_BLESS=1 cargo test -p tidegate config");
+}
+
+#[test]
+fn reader_and_schema_know_the_same_keys() {
+    let (trace, errors) = trace(&all_on());
+    assert!(errors.is_empty(), "{errors:#?}");
+    let known: BTreeMap<String, BTreeSet<String>> = trace
+        .into_iter()
+        .map(|(kind, keys)| (kind.to_owned(), keys.into_keys().map(str::to_owned).collect()))
+        .collect();
+    assert_eq!(known, schema_keys());
+}
+
+#[test]
+fn what_is_not_served_is_not_completed() {
+    let schema = schema_keys();
+    for (kind, keys) in UNSERVED {
+        for key in *keys {
+            assert!(!schema[*kind].contains(*key), "{kind}.{key} is both in the schema and refused");
+        }
+    }
+}
+
+#[test]
+fn the_annotated_file_is_complete() {
+    let (trace, _) = trace(&all_on());
+    let missing: Vec<_> = trace
+        .iter()
+        .flat_map(|(kind, keys)| keys.iter().map(move |(key, given)| (*kind, *key, *given)))
+        .filter(|(_, key, given)| !given && *key != "$schema")
+        .collect();
+    assert!(missing.is_empty(), "config/gateway.toml does not show {missing:?}");
+}
+
+#[test]
+fn the_annotated_file_shows_the_defaults() {
+    assert!(annotated().starts_with("#:schema ./schema.json\n"));
+    let config = Config::load(&config_folder().join("gateway.toml"), TEXT_ONLY).unwrap();
+    assert_eq!(config.gateway, GatewayConfig::default_in(&config_folder()));
+    let [listener] = config.listeners.as_slice() else { panic!("one listener") };
+    assert_eq!(listener.limits, ListenerLimits::default());
+    let hello = &config.components["hello"];
+    assert_eq!(hello.source, config_folder().join("../target/guests/hello.wasm"));
+    let plain = &good("[component.hello]\nsource = \"x\"").components["hello"];
+    assert_eq!(hello.limits, ComponentLimits::default());
+    assert_eq!(*hello, ComponentConfig { source: hello.source.clone(), ..plain.clone() });
+}
+
+#[test]
+fn the_schema_shows_the_defaults() {
+    let schema = schema();
+    let defaults = |kind: &str| {
+        let properties = schema["definitions"][kind]["properties"].as_object().unwrap().clone();
+        properties.into_iter().map(|(key, property)| (key, property["default"].clone())).collect::<Json>()
+    };
+    let document = serde_json::json!({
+        "gateway": defaults("Gateway"),
+        "listener": [{ "address": "127.0.0.1:1", "limits": defaults("ListenerLimits") }],
+        "component": { "x": { "source": "x", "limits": defaults("ComponentLimits") } },
+        "route": [
+            { "path": "/a", "redirect": { "to": "/", "status": schema["definitions"]["Redirect"]["properties"]["status"]["default"] } },
+            { "path": "/b", "respond": defaults("Respond") },
+        ],
+    });
+    let nulls = document.to_string().matches("null").count();
+    assert_eq!(nulls, 0, "a key without a default: {document:#}");
+    let shown = json(&document.to_string()).unwrap();
+    let plain = good("[component.x]\nsource = \"x\"\n[[route]]\npath = \"/a\"\nredirect = { to = \"/\" }\n[[route]]\npath = \"/b\"\nrespond = {}");
+    assert_eq!(shown.gateway, plain.gateway);
+    assert_eq!(shown.listeners[0].limits, plain.listeners[0].limits);
+    assert_eq!(shown.components, plain.components);
+    assert_eq!(shown.routes, plain.routes);
+}
+
+#[test]
+fn every_key_of_the_schema_is_described() {
+    let schema = schema();
+    let definitions = schema["definitions"].as_object().unwrap().values().chain([&schema]);
+    for definition in definitions {
+        for (key, property) in definition["properties"].as_object().into_iter().flatten() {
+            assert!(property["description"].is_string(), "{key} has no description");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The vocabulary of a request on its way: its body, its context, and the call that can be stopped.
+
+mod body;
+mod call;
+mod cx;
+
+pub use body::{Body, BodyError, ClientBody};
+pub use call::{Call, Cause};
+pub use cx::{Client, RequestCx, RequestId};

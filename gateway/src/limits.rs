@@ -1,0 +1,163 @@
+//! Every bound Tidegate keeps, with its unit and the reason for its default. Nothing else defines one.
+//!
+//! A name ends in its unit (`_BYTES`, `_COUNT`) unless its type says it (`Duration`). Where a bound can be
+//! configured the constant here is its default; docs/operations.md lists the answer given when it is reached.
+
+use std::time::Duration;
+
+// ---- Listener: connections and heads -----------------------------------------------------------------------
+
+/// Open connections per listener. Beyond it a connection is accepted and closed at once, and counted.
+pub const CONNECTIONS_COUNT: usize = 10_000;
+/// Open connections per client address and listener: one address cannot take every place.
+pub const CONNECTIONS_PER_ADDRESS_COUNT: usize = 4_096;
+/// A request head: request line and fields together. 431 beyond it.
+pub const HEADER_BYTES: usize = 32 * 1024;
+/// The smallest head limit that may be configured: below it ordinary browsers cannot send a request.
+pub const HEADER_BYTES_MIN: usize = 1024;
+/// The largest head limit that may be configured: heads are held in memory whole.
+pub const HEADER_BYTES_MAX: usize = 1024 * 1024;
+/// Fields in one head. 431 beyond it.
+pub const HEADER_COUNT: usize = 100;
+/// The request target. 414 beyond it.
+pub const URI_BYTES: usize = 8 * 1024;
+/// From the first byte of a head to its last. 408 when it passes with a part of the head received.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection between two requests, and an HTTP/2 connection without streams. Closed without an answer.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A TLS handshake, and the HTTP/2 preface after it.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Handshakes under way per door runtime: each costs a millisecond of CPU, so a flood may not own the core.
+pub const HANDSHAKES_COUNT: usize = 256;
+/// A request body as received. 413 beyond it.
+pub const BODY_BYTES: u64 = 16 * 1024 * 1024;
+/// A request body that brings no byte for this long ends with 408.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request body must bring on average at least this much each second, measured after the first
+/// [`BODY_IDLE_TIMEOUT`]: a byte a second is an attack, not a client.
+pub const BODY_RATE_BYTES_MIN: u64 = 64;
+/// A client that takes no byte of a response for this long has its connection closed and its guest stopped.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A chunk-size line with its extension. 400 beyond it.
+pub const CHUNK_LINE_BYTES: usize = 256;
+/// A trailer section of a chunked request body. 400 beyond it.
+pub const TRAILER_BYTES: usize = 8 * 1024;
+/// After a failed accept (EMFILE, ENFILE, ENOBUFS): pause this long, then go on.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// The kernel's queue of connections not yet accepted.
+pub const LISTEN_BACKLOG_COUNT: u32 = 4096;
+
+// ---- HTTP/2 -------------------------------------------------------------------------------------------------
+
+/// Concurrent streams on one connection.
+pub const H2_STREAMS_COUNT: u32 = 128;
+/// Streams reset by the client before they were answered, per connection (rapid reset, CVE-2023-44487).
+pub const H2_PENDING_RESETS_COUNT: usize = 20;
+/// Streams this side had to reset for the peer's errors (MadeYouReset, CVE-2025-8671).
+pub const H2_LOCAL_RESETS_COUNT: usize = 64;
+/// Flow-control window of one stream.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Flow-control window of one connection.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Response bytes hyper may hold for one stream before the handler is asked to wait.
+pub const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+// ---- Requests in flight -------------------------------------------------------------------------------------
+
+/// How often a request older than this has its socket looked at, and its deadlines checked.
+pub const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+/// Hops through our own listeners. 508 beyond it.
+pub const HOPS_COUNT: u8 = 8;
+
+// ---- Components ---------------------------------------------------------------------------------------------
+
+/// Linear memory of one instance, all its memories together. 502 `memory` when a guest fails for it.
+pub const MEMORY_BYTES: u64 = 64 * 1024 * 1024;
+/// The largest memory limit that may be configured: what one pool slot reserves.
+pub const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// The smallest: one wasm page.
+pub const MEMORY_BYTES_MIN: u64 = 64 * 1024;
+/// From dispatch to the response head. 504 beyond it.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+/// From dispatch to the end of the guest's work. Zero: none beyond the write timeout.
+pub const BODY_DEADLINE: Duration = Duration::ZERO;
+/// CPU time of one call, time inside polls. 504 `cpu` beyond it.
+pub const CPU: Duration = Duration::from_secs(1);
+/// Calls of one component at a time.
+pub const CONCURRENCY_COUNT: usize = 256;
+/// Calls waiting for a place. 503 beyond it.
+pub const QUEUE_COUNT: usize = 512;
+/// How long one waits. 503 beyond it.
+pub const QUEUE_TIME: Duration = Duration::from_secs(1);
+/// Component instances alive at once over the whole gateway: the size of each engine's pool.
+pub const INSTANCES_COUNT: u32 = 1000;
+/// Core instances one component instance may hold (std guests with an adapter use four).
+pub const CORE_INSTANCES_PER_COMPONENT_COUNT: u32 = 32;
+/// Linear memories of one component.
+pub const MEMORIES_PER_COMPONENT_COUNT: u32 = 8;
+/// Tables of one component.
+pub const TABLES_PER_COMPONENT_COUNT: u32 = 16;
+/// Elements of one table.
+pub const TABLE_ELEMENTS_COUNT: usize = 100_000;
+/// Resources a guest may hold at once. The call that asks for more traps.
+pub const RESOURCES_COUNT: usize = 4_096;
+/// A component file. Refused at load beyond it.
+pub const COMPONENT_BYTES: u64 = 256 * 1024 * 1024;
+/// The guest's own stack.
+pub const WASM_STACK_BYTES: usize = 512 * 1024;
+/// The fiber's stack: the guest's and the host calls made from it.
+pub const ASYNC_STACK_BYTES: usize = 1024 * 1024;
+/// Header fields the guest may set, bytes.
+pub const GUEST_FIELDS_BYTES: usize = 128 * 1024;
+/// One chunk a 0.2 guest may write at once.
+pub const GUEST_CHUNK_BYTES: usize = 64 * 1024;
+/// Chunks of a 0.2 response waiting for the client, so that small answers finish without suspending.
+pub const GUEST_CHUNKS_COUNT: usize = 16;
+/// A line of a guest's stdout, stderr or wasi:logging; the rest is cut and said so.
+pub const GUEST_LOG_LINE_BYTES: usize = 8 * 1024;
+/// How often the epoch moves while guests run.
+pub const EPOCH_TICK: Duration = Duration::from_millis(2);
+/// One poll of a guest on its connection's thread; a guest that needs longer moves to the CPU lane.
+pub const INLINE_POLL: Duration = Duration::from_millis(2);
+/// Guests in the CPU lane at once. 503 beyond it.
+pub const LANE_COUNT: usize = 1024;
+
+// ---- Control ------------------------------------------------------------------------------------------------
+
+/// From SIGTERM to the end: requests still in flight then are cut.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+/// How long an idle connection may still bring one more request while draining.
+pub const DRAIN_IDLE: Duration = Duration::from_secs(2);
+/// An admin request's body.
+pub const ADMIN_BODY_BYTES: u64 = COMPONENT_BYTES;
+/// Admin connections at once.
+pub const ADMIN_CONNECTIONS_COUNT: usize = 64;
+/// One configuration file.
+pub const CONFIG_FILE_BYTES: u64 = 8 * 1024 * 1024;
+/// Routes in one configuration.
+pub const ROUTES_COUNT: usize = 100_000;
+/// Components in one configuration.
+pub const COMPONENTS_COUNT: usize = 10_000;
+/// Access-log lines waiting to be written; beyond it lines are dropped and counted, never waited for.
+pub const ACCESS_LOG_LINES_COUNT: usize = 16_384;
+
+// ---- What a configuration may ask for -----------------------------------------------------------------------
+
+/// Errors collected from one configuration; the report says how many more there are.
+pub const CONFIG_ERRORS_COUNT: usize = 1_000;
+/// The longest duration that may be configured: a longer one is a slip, and clocks overflow on absurd ones.
+pub const CONFIG_DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// A name of a listener, component or route: it becomes a metric label and a part of file names.
+pub const NAME_BYTES: usize = 64;
+/// A secret read from a file.
+pub const SECRET_BYTES: u64 = 64 * 1024;
+/// Door runtimes that may be configured: more threads than any machine this runs on has cores.
+pub const WORKERS_COUNT_MAX: usize = 1_024;
+/// Open connections that may be configured for one listener: each needs a file descriptor.
+pub const CONNECTIONS_COUNT_MAX: usize = 1_000_000;
+/// Places in a component's queue that may be configured: each holds a request and its connection.
+pub const QUEUE_COUNT_MAX: usize = 1_000_000;
+/// A body limit that may be configured: what a signed 64-bit length can say.
+pub const BODY_BYTES_MAX: u64 = i64::MAX as u64;
+/// A unix socket's path, which the kernel holds in a fixed array (sun_path, with its closing NUL).
+pub const UNIX_PATH_BYTES: usize = 107;

@@ -1,0 +1,26 @@
+//! Running components: two engines, the compiled cache, linking by dialect, and calls that can be stopped.
+//!
+//! The path of a call: [`Component`] (one deployed version) takes a place in the [`pool`], makes store data for
+//! the request, and [`invoke`] polls the guest where its connection lives until the head of the answer is there.
+//! [`run`] is the guest's future with its CPU account, [`stream`] the answer's body while the guest still works,
+//! [`lane`] where guests go that want more than one tick of a connection's thread.
+
+mod component;
+mod engine;
+mod inspect;
+mod invoke;
+mod lane;
+mod loader;
+mod pool;
+mod run;
+mod store;
+mod stream;
+
+pub use component::{Component, State};
+pub use engine::{EngineOptions, Engines, PoolReset};
+pub use inspect::{Dialect, Handler, Import, Inspection};
+pub use invoke::invoke;
+pub use lane::Lane;
+pub use loader::{LoadError, Loader};
+pub use pool::Pool;
+pub use store::StoreCtx;

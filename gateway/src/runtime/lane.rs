@@ -1,0 +1,183 @@
+//! The CPU lane: where guests go that compute for longer than a tick, so that they hold up no connection.
+//!
+//! Its threads have a lower priority than the doors'. Each component has a queue of its own and the threads go
+//! round the queues, one tick a turn: a component with a hundred loops gets no more than one with a single one.
+
+use super::component::Component;
+use super::run::Run;
+use crate::error::Fault;
+use crate::limits;
+use async_task::Runnable;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// The lane and its threads; dropping it ends them.
+pub struct Lane {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
+    work: Condvar,
+    guests: AtomicUsize,
+    runtime: tokio::runtime::Handle,
+}
+
+/// A component, by its address: equal while any of its guests is here, since each guest holds it.
+type Key = usize;
+
+#[derive(Default)]
+struct Queues {
+    turns: VecDeque<Key>,
+    of: HashMap<Key, VecDeque<Runnable>>,
+    closed: bool,
+}
+
+impl Lane {
+    /// A lane of `threads` threads. Timers and sockets of its guests run on `runtime`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(threads: usize, runtime: tokio::runtime::Handle) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queues: Mutex::new(Queues::default()),
+            work: Condvar::new(),
+            guests: AtomicUsize::new(0),
+            runtime,
+        });
+        let spawn = |n: usize| {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new().name(format!("tidegate-cpu-{n}")).spawn(move || work(&shared))
+        };
+        let threads = (0..threads.max(1)).map(spawn).collect::<io::Result<_>>()?;
+        Ok(Self { shared, threads })
+    }
+
+    /// Guests in the lane now.
+    pub fn guests(&self) -> usize {
+        self.shared.guests.load(Ordering::Relaxed)
+    }
+
+    /// Takes a guest in. It runs until it ends or its call is stopped; its news come through its shared part.
+    pub(super) fn take(&self, mut run: Run) -> Result<(), Fault> {
+        let join = |now| (now < limits::LANE_COUNT).then_some(now + 1);
+        if self.shared.guests.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).is_err() {
+            run.stop(Fault::Saturated);
+            return Err(Fault::Saturated);
+        }
+        run.shared.enter_lane();
+        let key = Arc::as_ptr(&run.component) as *const Component as Key;
+        let guests = Leaving(Arc::clone(&self.shared));
+        let guest = async move {
+            let _leaving = guests;
+            // How it ended is in its shared part.
+            let _ = std::future::poll_fn(|cx| run.poll(cx)).await;
+        };
+        let shared = Arc::clone(&self.shared);
+        let (runnable, task) = async_task::spawn(guest, move |runnable| shared.push(key, runnable));
+        task.detach();
+        runnable.schedule();
+        Ok(())
+    }
+}
+
+/// Counts a guest out when its task is dropped, however it ended.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.guests.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, key: Key, runnable: Runnable) {
+        let mut queues = self.lock();
+        if queues.closed {
+            drop(queues);
+            // Dropping it cancels the task: the gateway is gone.
+            drop(runnable);
+            return;
+        }
+        let queue = queues.of.entry(key).or_default();
+        queue.push_back(runnable);
+        if queue.len() == 1 {
+            queues.turns.push_back(key);
+        }
+        drop(queues);
+        self.work.notify_one();
+    }
+
+    /// The next guest's turn; waits for one, and is `None` when the lane closes.
+    fn next(&self) -> Option<Runnable> {
+        let mut queues = self.lock();
+        loop {
+            if queues.closed {
+                return None;
+            }
+            if let Some(runnable) = queues.pop() {
+                return Some(runnable);
+            }
+            queues = self.work.wait(queues).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Queues {
+    fn pop(&mut self) -> Option<Runnable> {
+        let key = self.turns.pop_front()?;
+        let queue = self.of.get_mut(&key)?;
+        let runnable = queue.pop_front();
+        if queue.is_empty() {
+            self.of.remove(&key);
+        } else {
+            self.turns.push_back(key);
+        }
+        runnable
+    }
+}
+
+fn work(shared: &Shared) {
+    // Lower than the doors, so that a connection is served first. Where the system refuses, the lane still works.
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!("the CPU lane runs at ordinary priority: {error}");
+    }
+    let _runtime = shared.runtime.enter();
+    while let Some(runnable) = shared.next() {
+        runnable.run();
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let left = {
+            let mut queues = self.shared.lock();
+            queues.closed = true;
+            std::mem::take(&mut queues.of)
+        };
+        // Outside the lock: a dropped guest may wake another, which is pushed.
+        drop(left);
+        self.shared.work.notify_all();
+        let here = std::thread::current().id();
+        for thread in self.threads.drain(..) {
+            if thread.thread().id() != here {
+                // A panic there was printed when it happened.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("threads", &self.threads.len()).field("guests", &self.guests()).finish()
+    }
+}

@@ -1,0 +1,186 @@
+//! An answer's body while its guest still works: polling the body is what drives the guest.
+
+use super::invoke::rest_of_call;
+use super::run::{Run, Shared};
+use crate::error::Fault;
+use crate::http::{BodyError, Cause};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use wasmtime_wasi_http::WasiBody;
+
+/// Where a guest is being polled.
+pub(super) enum Guest {
+    /// By whoever holds this: the connection's task.
+    Here(Run),
+    /// In the lane; its news come through what it shares.
+    Lane(InLane),
+    /// Nowhere: it ended, and so.
+    Ended(Result<(), Fault>),
+}
+
+impl Guest {
+    /// Drives the guest where it is ours to drive, and says whether it has ended. One that computes for longer
+    /// than a tick moves to the lane here.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let end = match self {
+            Self::Ended(end) => return Poll::Ready(end.clone()),
+            Self::Lane(lane) => {
+                lane.0.register(cx);
+                lane.0.end()
+            }
+            Self::Here(run) => match run.poll(cx) {
+                Poll::Ready(end) => Some(end),
+                Poll::Pending if run.shared.wants_lane() => return self.move_to_lane(cx),
+                Poll::Pending => None,
+            },
+        };
+        let Some(end) = end else { return Poll::Pending };
+        if let Self::Lane(lane) = self {
+            lane.1 = true;
+        }
+        *self = Self::Ended(end.clone());
+        Poll::Ready(end)
+    }
+
+    fn move_to_lane(&mut self, cx: &Context<'_>) -> Poll<Result<(), Fault>> {
+        let Self::Here(run) = std::mem::replace(self, Self::Ended(Ok(()))) else { return Poll::Pending };
+        let shared = Arc::clone(&run.shared);
+        shared.register(cx);
+        let component = Arc::clone(&run.component);
+        match component.lane.take(run) {
+            Ok(()) => {
+                component.metrics.lane_moves.increment(1);
+                *self = Self::Lane(InLane(shared, false));
+                Poll::Pending
+            }
+            Err(fault) => {
+                *self = Self::Ended(Err(fault.clone()));
+                Poll::Ready(Err(fault))
+            }
+        }
+    }
+
+    /// Lets the guest finish what it does after its answer, as a task of its own, until its deadline.
+    pub(super) fn detach(self) {
+        match self {
+            Self::Here(mut run) => {
+                let time = rest_of_call(&run.component);
+                let call = run.shared.cx.clone();
+                tokio::spawn(async move {
+                    let rest = std::future::poll_fn(|cx| {
+                        if run.shared.wants_lane() {
+                            // It yields at every tick already; here no connection waits for this thread's guest.
+                            run.shared.enter_lane();
+                        }
+                        run.poll(cx)
+                    });
+                    if tokio::time::timeout(time, rest).await.is_err() {
+                        call.call().cancel(Cause::BodyDeadline);
+                    }
+                });
+            }
+            // The lane owns it already; only the wish to stop it is given up.
+            Self::Lane(mut lane) => lane.1 = true,
+            Self::Ended(_) => {}
+        }
+    }
+}
+
+/// A guest in the lane: stopped when this is dropped, unless it ended or was let go (`.1`).
+pub(super) struct InLane(Arc<Shared>, bool);
+
+impl Drop for InLane {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.cx.call().cancel(Cause::ClientGone);
+        }
+    }
+}
+
+/// A guest's answer body.
+pub(super) struct GuestBody {
+    body: WasiBody,
+    /// Frames taken from `body` already.
+    ahead: VecDeque<Frame<Bytes>>,
+    guest: Guest,
+    done: bool,
+}
+
+impl GuestBody {
+    pub(super) fn new(body: WasiBody, guest: Guest) -> Self {
+        Self { body, ahead: VecDeque::new(), guest, done: false }
+    }
+
+    pub(super) fn guest_ended_well(&self) -> bool {
+        matches!(self.guest, Guest::Ended(Ok(())))
+    }
+
+    pub(super) fn put_back(&mut self, frames: VecDeque<Frame<Bytes>>) {
+        self.ahead = frames;
+    }
+
+    /// The body ended: well only if its guest did not fail. A guest that still runs may finish by itself.
+    fn end(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+        self.done = true;
+        match std::mem::replace(&mut self.guest, Guest::Ended(Ok(()))) {
+            Guest::Ended(Ok(())) => None,
+            Guest::Ended(Err(fault)) => Some(Err(fault.into())),
+            guest => {
+                guest.detach();
+                None
+            }
+        }
+    }
+}
+
+impl HttpBody for GuestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Some(frame) = this.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if this.done {
+            return Poll::Ready(None);
+        }
+        // The guest first: what it writes now is read now, and how it ended is known before its body ends.
+        let _ = this.guest.poll(cx);
+        // tokio's cooperative budget would let a full channel look empty after 128 frames in one poll.
+        let frame = std::pin::pin!(tokio::task::coop::unconstrained(next_frame(&mut this.body))).poll(cx);
+        match frame {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Err(error))) => {
+                this.done = true;
+                let fault = match &this.guest {
+                    Guest::Ended(Err(fault)) => fault.clone(),
+                    _ => Fault::GuestError(error.to_string()),
+                };
+                Poll::Ready(Some(Err(fault.into())))
+            }
+            Poll::Ready(None) => {
+                // In the lane the end is said before the store is dropped, so it is there by now.
+                let _ = this.guest.poll(cx);
+                Poll::Ready(this.end())
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.done
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+async fn next_frame(body: &mut WasiBody) -> Option<Result<Frame<Bytes>, wasmtime_wasi_http::Error>> {
+    http_body_util::BodyExt::frame(body).await
+}

@@ -1,0 +1,460 @@
+use std::io;
+use std::sync::atomic::AtomicUsize;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::telemetry::metrics::Registry;
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn record() -> Record {
+    Record {
+        time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+        id: 0xab,
+        trace: None,
+        client: "127.0.0.1:5000".parse().expect("an address"),
+        method: Method::GET,
+        scheme: "https",
+        version: Version::HTTP_2,
+        host: Some(HeaderValue::from_static("example.com")),
+        uri: Uri::from_static("/a/b?token=secret"),
+        user_agent: None,
+        status: 200,
+        bytes_in: 1,
+        bytes_out: 2,
+        head: None,
+        duration: Duration::from_micros(1500),
+        route: None,
+        component: None,
+        outcome: "complete",
+    }
+}
+
+fn line(record: &Record, query: Query) -> Vec<u8> {
+    let mut out = Vec::new();
+    format::line(&mut out, record, query);
+    out
+}
+
+fn parsed(record: &Record, query: Query) -> Value {
+    serde_json::from_slice(&line(record, query)).expect("a line of JSON")
+}
+
+/// A sink that keeps what it gets, lets nothing through while its gate is held, and fails on demand.
+#[derive(Clone, Default)]
+struct Kept {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    gate: Arc<Mutex<()>>,
+    entered: Arc<AtomicUsize>,
+    /// Bytes taken before every further write fails.
+    room: Arc<Mutex<Option<usize>>>,
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.entered.fetch_add(1, Ordering::SeqCst);
+        let _gate = self.gate.lock().unwrap();
+        let mut room = self.room.lock().unwrap();
+        let taken = room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        if taken == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if let Some(room) = &mut *room {
+            *room -= taken;
+        }
+        self.bytes.lock().unwrap().extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8(self.bytes.lock().unwrap().clone()).expect("UTF-8")
+    }
+}
+
+fn start(sink: Sink) -> (AccessLog, AccessLogWriter, Registry) {
+    let registry = Registry::new();
+    let metrics = registry.gateway().access_log.clone();
+    let (log, writer) = AccessLog::start(sink, Query::Redacted, metrics).expect("a log");
+    (log, writer, registry)
+}
+
+fn count(registry: &Registry, what: &str) -> u64 {
+    let series = format!("tidegate_access_log_{what}_total ");
+    let text = registry.render();
+    let line = text.lines().find_map(|line| line.strip_prefix(&series)).expect("a counter");
+    line.parse().expect("a number")
+}
+
+/// Polls until `done`, and fails when it never is.
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !done() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_line_says_everything_the_record_holds() {
+    let full = Record {
+        trace: Some(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
+        client: "[2001:db8::1]:443".parse().expect("an address"),
+        method: Method::from_bytes(b"PURGE").expect("a method"),
+        user_agent: Some(HeaderValue::from_static("curl/8.0")),
+        head: Some(Duration::from_micros(7)),
+        route: Some("hello".into()),
+        component: Some("hello-v2".into()),
+        ..record()
+    };
+    let expected = json!({
+        "time": "2023-11-14T22:13:20.123Z",
+        "id": "000000000000000000000000000000ab",
+        "trace": "0af7651916cd43dd8448eb211c80319c",
+        "client": "[2001:db8::1]:443",
+        "method": "PURGE",
+        "scheme": "https",
+        "version": "HTTP/2",
+        "host": "example.com",
+        "path": "/a/b?redacted",
+        "status": 200,
+        "outcome": "complete",
+        "bytes_in": 1,
+        "bytes_out": 2,
+        "head_us": 7,
+        "duration_us": 1500,
+        "route": "hello",
+        "component": "hello-v2",
+        "user_agent": "curl/8.0",
+    });
+    assert_eq!(parsed(&full, Query::Redacted), expected);
+}
+
+#[test]
+fn what_is_absent_is_left_out() {
+    let plain = Record { host: None, ..record() };
+    let line = parsed(&plain, Query::Redacted);
+    for field in ["trace", "host", "head_us", "route", "component", "user_agent"] {
+        assert_eq!(line.get(field), None, "{field}");
+    }
+}
+
+#[test]
+fn the_query_is_hidden_unless_asked_for() {
+    for (uri, redacted, full) in [
+        ("/a?token=secret", "/a?redacted", "/a?token=secret"),
+        ("/a?", "/a?redacted", "/a?"),
+        ("/a", "/a", "/a"),
+        ("http://example.com/a?b=c", "/a?redacted", "/a?b=c"),
+        ("*", "*", "*"),
+        ("example.com:443", "example.com:443", "example.com:443"),
+    ] {
+        let record = Record { uri: uri.parse().expect("a target"), ..record() };
+        assert_eq!(parsed(&record, Query::Redacted)["path"], redacted, "{uri}");
+        assert_eq!(parsed(&record, Query::Full)["path"], full, "{uri}");
+    }
+}
+
+#[test]
+fn nothing_a_client_sends_breaks_a_line() {
+    // Every byte a field may hold, beside every other.
+    let allowed: Vec<u8> = (0..=255).filter(|byte| HeaderValue::from_bytes(&[*byte]).is_ok()).collect();
+    assert!(allowed.len() > 200);
+    for first in &allowed {
+        let value: Vec<u8> = allowed.iter().flat_map(|second| [*first, *second]).collect();
+        let record = Record { user_agent: HeaderValue::from_bytes(&value).ok(), ..record() };
+        let line = line(&record, Query::Full);
+        let text = std::str::from_utf8(&line).expect("UTF-8");
+        let inside = text.strip_suffix('\n').expect("a line");
+        assert!(!inside.contains(char::is_control), "{first}: {inside}");
+        let parsed: Value = serde_json::from_str(inside).expect("JSON");
+        assert!(parsed["user_agent"].is_string());
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_latin_1() {
+    let agent = HeaderValue::from_bytes(b"a\"\\\xe9 \xc3\xa9 \xc2\x9b").expect("a field");
+    let record = Record { user_agent: Some(agent), ..record() };
+    assert_eq!(parsed(&record, Query::Full)["user_agent"], "a\"\\\u{e9} \u{e9} \u{9b}");
+    assert!(!line(&record, Query::Full).windows(2).any(|pair| pair == b"\xc2\x9b"));
+}
+
+#[test]
+fn long_fields_are_cut() {
+    let long = "x".repeat(FIELD_BYTES + 1);
+    let just = "x".repeat(FIELD_BYTES);
+    let agent = |text: &str| Record { user_agent: HeaderValue::from_str(text).ok(), ..record() };
+    assert_eq!(parsed(&agent(&just), Query::Full)["user_agent"], *just);
+    assert_eq!(parsed(&agent(&long), Query::Full)["user_agent"], format!("{just}\u{2026}"));
+}
+
+#[test]
+fn clocks_out_of_range_still_make_a_line() {
+    for (time, expected) in [
+        (SystemTime::UNIX_EPOCH - Duration::from_secs(1), "1970-01-01T00:00:00.000Z"),
+        (SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40), "9999-12-31T23:59:59.000Z"),
+    ] {
+        assert_eq!(parsed(&Record { time, ..record() }, Query::Full)["time"], expected);
+    }
+}
+
+#[test]
+fn copies_are_written_as_the_original_would_be() {
+    let uris = ["/a?token=secret", "/a?", "/a", "http://example.com/a?b=c", "*", "example.com:443"];
+    for query in [Query::Redacted, Query::Full] {
+        for uri in uris {
+            let original = Record {
+                uri: uri.parse().expect("a target"),
+                user_agent: HeaderValue::from_str(&"x".repeat(4 * FIELD_BYTES)).ok(),
+                ..record()
+            };
+            let mut copy = original.clone();
+            copy.detach(query);
+            assert_eq!(line(&copy, query), line(&original, query), "{uri} {query:?}");
+            let held = copy.user_agent.as_ref().map(HeaderValue::len);
+            assert_eq!(held, Some(FIELD_BYTES + 1));
+        }
+    }
+}
+
+#[test]
+fn a_flush_waits_for_every_line_before_it() {
+    let kept = Kept::default();
+    let (log, writer, registry) = start(Sink::Writer(Box::new(kept.clone())));
+    for n in 1..=50 {
+        log.write(Record { id: n, ..record() });
+        writer.flush(SOON).expect("flushed");
+        assert_eq!(kept.text().lines().count(), n as usize);
+    }
+    assert_eq!(count(&registry, "lines"), 50);
+}
+
+#[test]
+fn a_quiet_log_is_woken_by_a_line() {
+    let kept = Kept::default();
+    let (log, _writer, _registry) = start(Sink::Writer(Box::new(kept.clone())));
+    let queue = log.queue.as_ref().expect("on");
+    until("asleep", || queue.shared.asleep.load(Ordering::SeqCst));
+    log.write(record());
+    until("written", || kept.text().lines().count() == 1);
+}
+
+#[test]
+fn lines_of_many_threads_are_whole_and_all_there() {
+    let kept = Kept::default();
+    let (log, writer, registry) = start(Sink::Writer(Box::new(kept.clone())));
+    thread::scope(|scope| {
+        for n in 0..4u128 {
+            let log = log.clone();
+            scope.spawn(move || {
+                for m in 0..2_000 {
+                    log.write(Record { id: n * 10_000 + m, ..record() });
+                }
+            });
+        }
+    });
+    writer.shutdown(SOON).expect("ended");
+    let mut ids: Vec<u128> = kept
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+        .map(|line| u128::from_str_radix(line["id"].as_str().expect("an id"), 16).expect("hex"))
+        .collect();
+    ids.sort_unstable();
+    let expected: Vec<u128> = (0..4).flat_map(|n| (0..2_000).map(move |m| n * 10_000 + m)).collect();
+    assert_eq!(ids, expected);
+    assert_eq!((count(&registry, "lines"), count(&registry, "dropped")), (8_000, 0));
+}
+
+#[test]
+fn a_full_queue_drops_and_counts_and_never_waits() {
+    let kept = Kept::default();
+    let (log, writer, registry) = start(Sink::Writer(Box::new(kept.clone())));
+    let gate = kept.gate.lock().unwrap();
+    log.write(record());
+    until("the sink blocks", || kept.entered.load(Ordering::SeqCst) == 1);
+    let extra = 100;
+    for _ in 0..limits::ACCESS_LOG_LINES_COUNT + extra {
+        log.write(record());
+    }
+    assert_eq!(count(&registry, "dropped"), extra as u64);
+    assert_eq!(writer.flush(Duration::ZERO), Err(AccessLogError::Stalled(Duration::ZERO)));
+    drop(gate);
+    writer.shutdown(SOON).expect("ended");
+    let text = kept.text();
+    assert_eq!(text.lines().count(), limits::ACCESS_LOG_LINES_COUNT + 1);
+    let expected = line(&record(), Query::Redacted);
+    assert!(text.lines().all(|written| written.as_bytes() == &expected[..expected.len() - 1]));
+}
+
+#[test]
+fn a_sink_that_fails_is_counted_and_used_again() {
+    let kept = Kept::default();
+    let (log, writer, registry) = start(Sink::Writer(Box::new(kept.clone())));
+    let whole = line(&record(), Query::Redacted).len();
+    // Room for one line and half of the next.
+    *kept.room.lock().unwrap() = Some(whole + whole / 2);
+    for _ in 0..3 {
+        log.write(record());
+        writer.flush(SOON).expect("flushed");
+    }
+    assert_eq!((count(&registry, "lines"), count(&registry, "failed")), (1, 2));
+    *kept.room.lock().unwrap() = None;
+    log.write(record());
+    writer.shutdown(SOON).expect("ended");
+    assert_eq!((count(&registry, "lines"), count(&registry, "failed")), (2, 2));
+    let text = kept.text();
+    let readable: Vec<bool> =
+        text.lines().map(|line| serde_json::from_str::<Value>(line).is_ok()).collect();
+    assert_eq!(readable, [true, false, true], "the torn line must not spoil the next\n{text}");
+}
+
+#[test]
+fn a_sink_that_would_block_is_asked_again() {
+    struct Busy(Kept, u32);
+    impl Write for Busy {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 += 1;
+            match self.1 % 3 {
+                0 => self.0.write(bytes),
+                1 => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Err(io::ErrorKind::Interrupted.into()),
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let kept = Kept::default();
+    let (log, writer, registry) = start(Sink::Writer(Box::new(Busy(kept.clone(), 0))));
+    log.write(record());
+    writer.shutdown(SOON).expect("ended");
+    assert_eq!(kept.text().lines().count(), 1);
+    assert_eq!(count(&registry, "failed"), 0);
+}
+
+#[test]
+fn a_rotated_file_is_followed_after_reopen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("access.log");
+    let (log, writer, _registry) = start(Sink::File(path.clone()));
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("a file");
+    let ids = |text: String| -> Vec<String> {
+        let id = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["id"].to_string();
+        text.lines().map(id).collect()
+    };
+    for round in 0..20u128 {
+        let old = folder.path().join(format!("access.log.{round}"));
+        log.write(Record { id: 2 * round, ..record() });
+        writer.flush(SOON).expect("flushed");
+        std::fs::rename(&path, &old).expect("rotated");
+        writer.reopen();
+        log.write(Record { id: 2 * round + 1, ..record() });
+        writer.flush(SOON).expect("flushed");
+        let id = |id: u128| format!("\"{id:032x}\"");
+        let before = if round == 0 { vec![id(0)] } else { vec![id(2 * round - 1), id(2 * round)] };
+        assert_eq!(ids(read(&old)), before);
+        assert_eq!(ids(read(&path)), [id(2 * round + 1)]);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_reopened_leaves_the_old_one_in_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).expect("a folder");
+    let (log, writer, registry) = start(Sink::File(logs.join("access.log")));
+    std::fs::rename(&logs, folder.path().join("moved")).expect("moved");
+    writer.reopen();
+    log.write(record());
+    writer.shutdown(SOON).expect("ended");
+    let text = std::fs::read_to_string(folder.path().join("moved/access.log")).expect("a file");
+    assert_eq!(text.lines().count(), 1);
+    assert_eq!(count(&registry, "failed"), 0);
+}
+
+#[test]
+fn a_new_file_is_not_readable_by_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("access.log");
+    let (_log, writer, _registry) = start(Sink::File(path.clone()));
+    writer.shutdown(SOON).expect("ended");
+    let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o007, 0, "{mode:o}");
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_an_error_that_names_it() {
+    let metrics = Registry::new().gateway().access_log.clone();
+    let sink = Sink::File("/nonexistent/access.log".into());
+    let error = AccessLog::start(sink, Query::Redacted, metrics).expect_err("refused");
+    assert!(error.to_string().contains("/nonexistent/access.log"), "{error}");
+}
+
+#[test]
+fn lines_after_the_end_are_counted_as_dropped() {
+    let kept = Kept::default();
+    let (log, writer, registry) = start(Sink::Writer(Box::new(kept.clone())));
+    log.write(record());
+    writer.shutdown(SOON).expect("ended");
+    log.write(record());
+    assert_eq!(kept.text().lines().count(), 1);
+    assert_eq!(count(&registry, "dropped"), 1);
+}
+
+#[test]
+fn a_stalled_sink_does_not_hold_up_the_end() {
+    let kept = Kept::default();
+    let (log, writer, _registry) = start(Sink::Writer(Box::new(kept.clone())));
+    let _gate = kept.gate.lock().unwrap();
+    log.write(record());
+    let timeout = Duration::from_millis(20);
+    assert_eq!(writer.shutdown(timeout), Err(AccessLogError::Stalled(timeout)));
+}
+
+#[test]
+fn the_thread_ends_with_its_last_handle() {
+    let kept = Kept::default();
+    let (log, writer, _registry) = start(Sink::Writer(Box::new(kept.clone())));
+    let shared = Arc::downgrade(&writer.running.as_ref().expect("running").shared);
+    log.write(record());
+    drop(log);
+    drop(writer);
+    until("the thread let go", || shared.strong_count() == 0);
+    assert_eq!(kept.text().lines().count(), 1);
+}
+
+#[test]
+fn a_sink_that_panics_ends_the_log_and_nobody_waits_for_it() {
+    struct Bad;
+    impl Write for Bad {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            panic!("a sink of an embedder")
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (log, writer, _registry) = start(Sink::Writer(Box::new(Bad)));
+    log.write(record());
+    writer.flush(SOON).expect("not stalled");
+    writer.shutdown(SOON).expect("ended");
+}
+
+#[test]
+fn off_is_off() {
+    let (log, writer, _registry) = start(Sink::Off);
+    assert!(!log.is_on());
+    log.write(record());
+    writer.reopen();
+    writer.flush(Duration::ZERO).expect("nothing to wait for");
+    writer.shutdown(Duration::ZERO).expect("nothing to wait for");
+}

@@ -1,0 +1,239 @@
+//! What the checks need on the machine: found, installed where that is ours to do, or named with its package.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{guests, step, workspace};
+
+/// A program the build or the tests call.
+struct Tool {
+    program: &'static str,
+    /// The Debian and Ubuntu package that brings it.
+    package: &'static str,
+    /// Completes "it is needed ..".
+    why: &'static str,
+    /// A word its `--version` must show, for programs that come with and without the part we need.
+    shows: Option<&'static str>,
+    caller: Caller,
+}
+
+enum Caller {
+    /// Every build, to link.
+    Build,
+    /// The build of this crate; without it in the lock file nothing calls the tool.
+    Crate(&'static str),
+    Tests,
+}
+
+/// What somebody is about to do.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Purpose {
+    Build,
+    Test,
+}
+
+const TOOLS: [Tool; 3] = [
+    Tool {
+        program: "cc",
+        package: "build-essential",
+        why: "to link programs and to compile ring",
+        shows: None,
+        caller: Caller::Build,
+    },
+    Tool {
+        program: "curl",
+        package: "curl",
+        why: "by tests that ask the gateway over HTTP/1.1, HTTP/2 and TLS as a user would",
+        shows: Some("HTTP2"),
+        caller: Caller::Tests,
+    },
+    Tool {
+        program: "cmake",
+        package: "cmake",
+        why: "to compile zlib-ng for pingora",
+        shows: None,
+        caller: Caller::Crate("cmake"),
+    },
+];
+
+/// The cargo-deny that deny.toml was written for.
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// Sees to the system's programs: as root on Debian it installs what is missing, elsewhere it names it.
+pub(crate) fn tools(purpose: Purpose) -> Result<()> {
+    let lock = std::fs::read_to_string(workspace::root().join("Cargo.lock")).unwrap_or_default();
+    let needed: Vec<&Tool> = TOOLS.iter().filter(|tool| is_needed(tool, purpose, &lock)).collect();
+    let mut missing = missing_of(&needed);
+    if !missing.is_empty() && may_install() {
+        apt_get_install(&missing)?;
+        missing = missing_of(&needed);
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        bail!("{}", complaint(&missing))
+    }
+}
+
+/// rustfmt and clippy, which a minimal toolchain comes without.
+pub(crate) fn rust_components() -> Result<()> {
+    for (component, program) in [("rustfmt", "cargo-fmt"), ("clippy", "cargo-clippy")] {
+        if step::probe(program, &["--version"]).is_none() {
+            rustup(&["component", "add", component])?;
+        }
+    }
+    Ok(())
+}
+
+/// The standard library of the guests' target. rust-toolchain.toml names it, but rustup adds what that file
+/// names only when it installs the toolchain, and not at all with `RUSTUP_AUTO_INSTALL=0`.
+pub(crate) fn wasm_target() -> Result<()> {
+    let mut command = Command::new("rustc");
+    command
+        .current_dir(workspace::root())
+        .args(["--print", "target-libdir", "--target", guests::TARGET]);
+    if Path::new(step::output(&mut command)?.trim()).is_dir() {
+        return Ok(());
+    }
+    rustup(&["target", "add", guests::TARGET])
+}
+
+/// The path of a cargo-deny of the right version: the user's own, else one under the target folder, where it is
+/// installed once.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let wanted = format!("cargo-deny {CARGO_DENY_VERSION}");
+    let is_wanted = |path: &Path| step::probe(path, &["--version"]).is_some_and(|v| v.trim() == wanted);
+    let own = PathBuf::from("cargo-deny");
+    if is_wanted(&own) {
+        return Ok(own);
+    }
+    let tools = workspace::target()?.join("tools");
+    let installed = tools.join("bin/cargo-deny");
+    if !is_wanted(&installed) {
+        let build = tools.join("build");
+        let mut command = workspace::cargo(workspace::root());
+        // Without optimisation: it compiles in a fraction of the time and runs once.
+        command.args([
+            "install",
+            "cargo-deny",
+            "--version",
+            CARGO_DENY_VERSION,
+            "--locked",
+            "--debug",
+            "--force",
+        ]);
+        command.arg("--root").arg(&tools).arg("--target-dir").arg(&build);
+        command.env("CARGO_PROFILE_DEV_DEBUG", "false");
+        step::run("installing cargo-deny, once", &mut command)?;
+        // Half a gigabyte that nothing uses again; where it cannot go, it does no harm.
+        std::fs::remove_dir_all(&build).unwrap_or_default();
+    }
+    Ok(installed)
+}
+
+fn rustup(args: &[&str]) -> Result<()> {
+    if step::probe("rustup", &["--version"]).is_none() {
+        bail!(
+            "rustup is not installed, so add it by your own means: what `rustup {}` would do",
+            args.join(" ")
+        );
+    }
+    let mut command = Command::new("rustup");
+    // In the repository, where rust-toolchain.toml says which toolchain is meant.
+    step::succeed(command.args(args).current_dir(workspace::root()))
+}
+
+fn is_needed(tool: &Tool, purpose: Purpose, lock: &str) -> bool {
+    match tool.caller {
+        Caller::Build => true,
+        Caller::Crate(name) => lock.lines().any(|line| line == format!("name = \"{name}\"")),
+        Caller::Tests => purpose == Purpose::Test,
+    }
+}
+
+fn missing_of<'t>(tools: &[&'t Tool]) -> Vec<&'t Tool> {
+    let version = |tool: &Tool| step::probe(tool.program, &["--version"]);
+    tools
+        .iter()
+        .copied()
+        .filter(|tool| !suffices(tool, version(tool).as_deref()))
+        .collect()
+}
+
+fn suffices(tool: &Tool, version: Option<&str>) -> bool {
+    version.is_some_and(|text| tool.shows.is_none_or(|word| text.split_whitespace().any(|w| w == word)))
+}
+
+fn may_install() -> bool {
+    let root = step::probe("id", &["-u"]).is_some_and(|id| id.trim() == "0");
+    root && step::probe("apt-get", &["--version"]).is_some()
+}
+
+fn apt_get_install(missing: &[&Tool]) -> Result<()> {
+    let apt_get = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    // A fresh image has no package lists.
+    step::run("apt-get update", apt_get().args(["--quiet", "update"]))?;
+    let install = ["--quiet", "--yes", "--no-install-recommends", "install"];
+    step::run(
+        "apt-get install",
+        apt_get().args(install).args(missing.iter().map(|tool| tool.package)),
+    )
+}
+
+fn complaint(missing: &[&Tool]) -> String {
+    let mut text = String::from("the machine lacks what the build or the tests call:\n");
+    for tool in missing {
+        let part = tool.shows.map(|word| format!(" with {word}")).unwrap_or_default();
+        text += &format!("  {}{part}: it is needed {}\n", tool.program, tool.why);
+    }
+    let packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
+    text + &format!("On Debian and Ubuntu: apt-get install {}", packages.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(program: &str) -> &'static Tool {
+        TOOLS.iter().find(|tool| tool.program == program).unwrap()
+    }
+
+    #[test]
+    fn cmake_is_needed_only_with_the_crate_that_calls_it() {
+        let with = "[[package]]\nname = \"cmake\"\nversion = \"0.1.54\"\n";
+        assert!(is_needed(tool("cmake"), Purpose::Build, with));
+        assert!(!is_needed(tool("cmake"), Purpose::Test, "[[package]]\nname = \"cmake-like\"\n"));
+    }
+
+    #[test]
+    fn curl_is_needed_only_by_tests_and_a_linker_always() {
+        assert!(is_needed(tool("curl"), Purpose::Test, ""));
+        assert!(!is_needed(tool("curl"), Purpose::Build, ""));
+        assert!(is_needed(tool("cc"), Purpose::Build, ""));
+    }
+
+    #[test]
+    fn a_curl_without_http2_does_not_suffice() {
+        let with = "curl 7.88.1 nghttp2/1.52\nFeatures: alt-svc HTTP2 HTTPS-proxy";
+        assert!(suffices(tool("curl"), Some(with)));
+        assert!(!suffices(
+            tool("curl"),
+            Some("curl 7.88.1\nFeatures: alt-svc HTTPS-proxy")
+        ));
+        assert!(!suffices(tool("curl"), None));
+        assert!(suffices(tool("cc"), Some("cc 12.2.0")));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package() {
+        let text = complaint(&[tool("curl"), tool("cmake")]);
+        assert!(text.contains("curl with HTTP2: it is needed by tests"), "{text}");
+        assert!(text.ends_with("apt-get install curl cmake"), "{text}");
+    }
+}
