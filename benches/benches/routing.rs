@@ -79,25 +79,51 @@ fn scattered(count: usize) -> impl Iterator<Item = usize> {
 
 fn hits(hosts: Hosts, count: usize) -> Set {
     let requests = scattered(count - 1).map(|index| (host_of(hosts, index), path_for(index), Some(index)));
-    Set { table: table(hosts, count), requests: requests.collect() }
+    Set {
+        table: table(hosts, count),
+        requests: requests.collect(),
+    }
 }
 
 /// The host is known and the path goes wrong in its last segment but one.
 fn misses(count: usize) -> Set {
-    let requests = scattered(count - 1)
-        .map(|index| (host_of(Hosts::Many, index), format!("/api/v1/absent{index}/{index}"), None));
-    Set { table: table(Hosts::Many, count), requests: requests.collect() }
+    let requests = scattered(count - 1).map(|index| {
+        (
+            host_of(Hosts::Many, index),
+            format!("/api/v1/absent{index}/{index}"),
+            None,
+        )
+    });
+    Set {
+        table: table(Hosts::Many, count),
+        requests: requests.collect(),
+    }
 }
 
 /// The exact host has no such path; its wildcard has.
 fn fall_throughs(count: usize) -> Set {
-    let requests = scattered(count - 1)
-        .map(|index| (host_of(Hosts::Many, index), format!("/shared/page{index}"), Some(count - 1)));
-    Set { table: table(Hosts::Many, count), requests: requests.collect() }
+    let requests = scattered(count - 1).map(|index| {
+        (
+            host_of(Hosts::Many, index),
+            format!("/shared/page{index}"),
+            Some(count - 1),
+        )
+    });
+    Set {
+        table: table(Hosts::Many, count),
+        requests: requests.collect(),
+    }
 }
 
 fn query<'q>(host: &'q str, path: &'q str, headers: &'q HeaderMap) -> Query<'q> {
-    Query { host, path, query: None, method: &Method::GET, headers, source: None }
+    Query {
+        host,
+        path,
+        query: None,
+        method: &Method::GET,
+        headers,
+        source: None,
+    }
 }
 
 fn lookup(criterion: &mut Criterion) {
@@ -134,12 +160,21 @@ fn lookup(criterion: &mut Criterion) {
 
 fn normalise(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("normalise");
-    let paths = [("normal", "/api/v1/users/u4711/things/caf%C3%A9", true), ("not normal", "/api/./v1//users/%7eu/../things", false)];
+    let paths = [
+        ("normal", "/api/v1/users/u4711/things/caf%C3%A9", true),
+        ("not normal", "/api/./v1//users/%7eu/../things", false),
+    ];
     for (name, path, borrowed) in paths {
         let options = NormalizeOptions::default();
         let normal = normalize_path(path, options).expect("the path is in order");
-        assert_eq!(matches!(normal, std::borrow::Cow::Borrowed(_)), borrowed, "{path} became {normal}");
-        group.bench_function(name, |bencher| bencher.iter(|| normalize_path(black_box(path), options)));
+        assert_eq!(
+            matches!(normal, std::borrow::Cow::Borrowed(_)),
+            borrowed,
+            "{path} became {normal}"
+        );
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| normalize_path(black_box(path), options))
+        });
     }
     group.finish();
 }

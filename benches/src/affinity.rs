@@ -52,6 +52,9 @@ mod tests {
     #[test]
     fn a_core_that_is_not_there_is_refused_by_name() {
         let error = on_cpu(CpuSet::MAX_CPU + 1, || ()).unwrap_err();
-        assert!(matches!(error, Error::Cpu { cpu, .. } if cpu == CpuSet::MAX_CPU + 1), "{error}");
+        assert!(
+            matches!(error, Error::Cpu { cpu, .. } if cpu == CpuSet::MAX_CPU + 1),
+            "{error}"
+        );
     }
 }

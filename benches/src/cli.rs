@@ -24,12 +24,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run scenarios and print ratios against `wasmtime serve`
-    #[command(after_help = "Examples:\n  tidegate-bench compare\n  tidegate-bench compare --rounds 3 --seconds 1 fresh-default\n  tidegate-bench compare --json memory warm-start > result.json")]
+    #[command(
+        after_help = "Examples:\n  tidegate-bench compare\n  tidegate-bench compare --rounds 3 --seconds 1 fresh-default\n  tidegate-bench compare --json memory warm-start > result.json"
+    )]
     Compare(CompareArgs),
     /// Install the `wasmtime` that is compared with, if it is absent, and print its path
     Install(PlaceArgs),
     /// Load one URL and print what it did; every answer must equal the first
-    #[command(after_help = "Examples:\n  tidegate-bench load http://127.0.0.1:8080/ --connections 64 --seconds 10\n  tidegate-bench load http://127.0.0.1:8080/ --rate 5000")]
+    #[command(
+        after_help = "Examples:\n  tidegate-bench load http://127.0.0.1:8080/ --connections 64 --seconds 10\n  tidegate-bench load http://127.0.0.1:8080/ --rate 5000"
+    )]
     Load(LoadArgs),
     /// Serve a constant with hyper: the third peer
     Native(NativeArgs),
@@ -141,15 +145,17 @@ pub fn run(cli: Cli) -> Result<(), Error> {
             Ok(())
         }
         Command::Load(args) => load(&args),
-        Command::Native(args) => {
-            native::serve(args.address, args.body, |address| eprintln!("http://{address}"))
-        }
+        Command::Native(args) => native::serve(args.address, args.body, |address| eprintln!("http://{address}")),
     }
 }
 
 fn compare(args: CompareArgs) -> Result<(), Error> {
     let (json, enforce) = (args.json, args.enforce);
-    let scenarios = if args.scenarios.is_empty() { Scenario::all().to_vec() } else { args.scenarios.clone() };
+    let scenarios = if args.scenarios.is_empty() {
+        Scenario::all().to_vec()
+    } else {
+        args.scenarios.clone()
+    };
     let setup = setup(args, &scenarios)?;
     let mut results = Results {
         machine: machine()?,
@@ -216,7 +222,10 @@ fn setup(args: CompareArgs, scenarios: &[Scenario]) -> Result<Setup, Error> {
 }
 
 fn load(args: &LoadArgs) -> Result<(), Error> {
-    let authority = args.url.authority().ok_or_else(|| Error::Usage(format!("{} names no host", args.url)))?;
+    let authority = args
+        .url
+        .authority()
+        .ok_or_else(|| Error::Usage(format!("{} names no host", args.url)))?;
     if args.url.scheme_str() != Some("http") {
         return Err(Error::Usage(format!("{}: only http:// can be loaded", args.url)));
     }
@@ -231,7 +240,10 @@ fn load(args: &LoadArgs) -> Result<(), Error> {
         address,
         authority: authority.to_string(),
         path: path.to_owned(),
-        expected: Expected { status: args.status, body: first.body },
+        expected: Expected {
+            status: args.status,
+            body: first.body,
+        },
         connections: args.connections.into(),
         pace: args.rate.map_or(Pace::Closed, |per_second| Pace::Open { per_second }),
     })?;
@@ -251,7 +263,11 @@ fn load(args: &LoadArgs) -> Result<(), Error> {
 }
 
 fn heading(results: &Results) -> String {
-    let Machine { processor, cores, kernel } = &results.machine;
+    let Machine {
+        processor,
+        cores,
+        kernel,
+    } = &results.machine;
     let wasmtime = results.wasmtime.as_deref().unwrap_or("no wasmtime needed");
     format!(
         "{processor}, {cores} cores, Linux {kernel}; {wasmtime}; {} rounds of {} s, {} connections\n\
@@ -263,18 +279,40 @@ fn heading(results: &Results) -> String {
 fn describe(outcome: &Outcome) -> String {
     const MIB: f64 = 1_048_576.0;
     let mut text = match outcome {
-        Outcome::Comparison { scenario, guest, rows, .. } => {
+        Outcome::Comparison {
+            scenario, guest, rows, ..
+        } => {
             format!("{scenario}, {guest}\n{}", table::comparison(rows))
         }
-        Outcome::Memory { scenario, guest, bytes, seconds, rss_before_bytes, rss_peak_bytes, .. } => {
-            let (mib, before, peak) = (*bytes as f64 / MIB, *rss_before_bytes as f64 / MIB, *rss_peak_bytes as f64 / MIB);
+        Outcome::Memory {
+            scenario,
+            guest,
+            bytes,
+            seconds,
+            rss_before_bytes,
+            rss_peak_bytes,
+            ..
+        } => {
+            let (mib, before, peak) = (
+                *bytes as f64 / MIB,
+                *rss_before_bytes as f64 / MIB,
+                *rss_peak_bytes as f64 / MIB,
+            );
             format!(
                 "{scenario}, {guest}\n{mib:.0} MiB there and back in {seconds:.1} s; resident {before:.1} MiB before, \
                  {peak:.1} MiB at most: grown by {:.1} MiB\n",
                 peak - before
             )
         }
-        Outcome::WarmStart { scenario, guest, components, cold_ms, listening_ms, answered_ms, .. } => format!(
+        Outcome::WarmStart {
+            scenario,
+            guest,
+            components,
+            cold_ms,
+            listening_ms,
+            answered_ms,
+            ..
+        } => format!(
             "{scenario}, {components} x {guest}\nfirst start {cold_ms:.0} ms; later ones listening after {:.0} ms ({}), \
              first answer after {:.0} ms ({})\n",
             listening_ms.median,
@@ -294,12 +332,17 @@ fn judged(verdict: &Verdict) -> String {
     let aim = verdict.aim.map_or(String::new(), |aim| format!(", aim {aim}"));
     // Ratios need their decimals; milliseconds and bytes do not.
     let decimals = if verdict.reach < 10.0 { 3 } else { 0 };
-    format!("{reached}: {:.decimals$}, to be at most {}{aim}\n", verdict.measured, verdict.reach)
+    format!(
+        "{reached}: {:.decimals$}, to be at most {}{aim}\n",
+        verdict.measured, verdict.reach
+    )
 }
 
 fn machine() -> Result<Machine, Error> {
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let processor = processor
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     Ok(Machine {
         processor: processor.map_or("an unnamed processor", |(_, name)| name).to_owned(),
@@ -310,7 +353,10 @@ fn machine() -> Result<Machine, Error> {
 
 fn target_dir(args: PlaceArgs) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let chosen = args.target_dir.or_else(|| env::var_os("CARGO_TARGET_DIR").map(PathBuf::from)).unwrap_or(workspace);
+    let chosen = args
+        .target_dir
+        .or_else(|| env::var_os("CARGO_TARGET_DIR").map(PathBuf::from))
+        .unwrap_or(workspace);
     // Shown in messages and given to other programs: better without the `..`, where it exists already.
     chosen.canonicalize().unwrap_or(chosen)
 }
@@ -318,9 +364,10 @@ fn target_dir(args: PlaceArgs) -> PathBuf {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
     let range = 0.05..=3600.0;
-    range.contains(&seconds).then(|| Duration::from_secs_f64(seconds)).ok_or_else(|| {
-        format!("a time between {} and {} seconds is needed", range.start(), range.end())
-    })
+    range
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+        .ok_or_else(|| format!("a time between {} and {} seconds is needed", range.start(), range.end()))
 }
 
 #[cfg(test)]

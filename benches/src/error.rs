@@ -109,6 +109,9 @@ pub(crate) trait Context<T> {
 
 impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     fn context(self, what: impl FnOnce() -> String) -> Result<T, Error> {
-        self.map_err(|source| Error::Io { context: what(), source: source.into() })
+        self.map_err(|source| Error::Io {
+            context: what(),
+            source: source.into(),
+        })
     }
 }

@@ -11,7 +11,8 @@ pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
 
 /// `serve` and what a request meets on its way: nothing here makes the peer slower than the released binary. Left out
 /// are the other commands, and the hooks for profilers, debuggers and logs, which cost the release a little.
-const FEATURES: &str = "run,serve,cranelift,parallel-compilation,pooling-allocator,component-model,component-model-async,gc,gc-drc";
+const FEATURES: &str =
+    "run,serve,cranelift,parallel-compilation,pooling-allocator,component-model,component-model-async,gc,gc-drc";
 
 /// Where `cargo install` puts the binary, below the target folder.
 pub(crate) fn binary(target: &Path) -> PathBuf {
@@ -27,10 +28,16 @@ pub(crate) fn ensure(target: &Path) -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.args(arguments(target)).stdin(Stdio::null());
-    eprintln!("installing wasmtime {WASMTIME_VERSION} into {}: this takes some minutes, once", root(target).display());
+    eprintln!(
+        "installing wasmtime {WASMTIME_VERSION} into {}: this takes some minutes, once",
+        root(target).display()
+    );
     let status = command.status().context(|| "starting cargo install".to_owned())?;
     if !status.success() {
-        return Err(Error::Install { command: format!("{command:?}"), status });
+        return Err(Error::Install {
+            command: format!("{command:?}"),
+            status,
+        });
     }
     require_wanted(&binary)?;
     Ok(binary)
@@ -39,22 +46,35 @@ pub(crate) fn ensure(target: &Path) -> Result<PathBuf, Error> {
 /// Fails unless this binary is the release we compare with.
 pub(crate) fn require_wanted(binary: &Path) -> Result<String, Error> {
     if !binary.exists() {
-        return Err(Error::Missing { path: binary.to_owned(), remedy: "run `tidegate-bench install`" });
+        return Err(Error::Missing {
+            path: binary.to_owned(),
+            remedy: "run `tidegate-bench install`",
+        });
     }
     let version = version(binary)?;
     if is_wanted(&version) {
         return Ok(version);
     }
     let detail = format!("it says {version:?}, the comparison is with wasmtime {WASMTIME_VERSION}");
-    Err(Error::Premise { name: binary.display().to_string(), detail })
+    Err(Error::Premise {
+        name: binary.display().to_string(),
+        detail,
+    })
 }
 
 fn arguments(target: &Path) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = ["install", "wasmtime-cli", "--version", WASMTIME_VERSION, "--locked", "--force"]
-        .into_iter()
-        .chain(["--no-default-features", "--features", FEATURES, "--root"])
-        .map(OsString::from)
-        .collect();
+    let mut arguments: Vec<OsString> = [
+        "install",
+        "wasmtime-cli",
+        "--version",
+        WASMTIME_VERSION,
+        "--locked",
+        "--force",
+    ]
+    .into_iter()
+    .chain(["--no-default-features", "--features", FEATURES, "--root"])
+    .map(OsString::from)
+    .collect();
     arguments.push(root(target).into());
     arguments.push("--target-dir".into());
     arguments.push(root(target).join("build").into());
@@ -67,7 +87,10 @@ fn root(target: &Path) -> PathBuf {
 
 /// What `wasmtime --version` prints: `wasmtime 48.0.8`, with a commit and date behind it when built from git.
 fn version(binary: &Path) -> Result<String, Error> {
-    let output = Command::new(binary).arg("--version").output().context(|| format!("running {}", binary.display()))?;
+    let output = Command::new(binary)
+        .arg("--version")
+        .output()
+        .context(|| format!("running {}", binary.display()))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -97,7 +120,9 @@ mod tests {
     fn the_peer_is_the_version_tidegate_is_built_on() {
         let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).unwrap();
         let manifest: toml::Table = manifest.parse().unwrap();
-        let ours = manifest["workspace"]["dependencies"]["wasmtime"]["version"].as_str().unwrap();
+        let ours = manifest["workspace"]["dependencies"]["wasmtime"]["version"]
+            .as_str()
+            .unwrap();
         assert_eq!(ours, WASMTIME_VERSION);
     }
 
@@ -106,7 +131,13 @@ mod tests {
         let target = Path::new("/t");
         assert_eq!(binary(target), Path::new("/t/bench-tools/bin/wasmtime"));
         let arguments = arguments(target);
-        let after = |flag: &str| arguments.iter().skip_while(|argument| *argument != flag).nth(1).cloned();
+        let after = |flag: &str| {
+            arguments
+                .iter()
+                .skip_while(|argument| *argument != flag)
+                .nth(1)
+                .cloned()
+        };
         assert_eq!(after("--root"), Some("/t/bench-tools".into()));
         assert_eq!(after("--target-dir"), Some("/t/bench-tools/build".into()));
         assert_eq!(after("--version"), Some(WASMTIME_VERSION.into()));
@@ -114,7 +145,10 @@ mod tests {
 
     #[test]
     fn another_binary_in_its_place_is_refused() {
-        assert!(matches!(require_wanted(Path::new("/no/wasmtime")), Err(Error::Missing { .. })));
+        assert!(matches!(
+            require_wanted(Path::new("/no/wasmtime")),
+            Err(Error::Missing { .. })
+        ));
         let error = require_wanted(Path::new("/bin/true")).unwrap_err().to_string();
         assert!(error.contains("48.0.8"), "{error}");
     }

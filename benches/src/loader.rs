@@ -79,7 +79,10 @@ impl Report {
             name: name.to_owned(),
             errors: self.errors,
             requests: self.requests,
-            first: self.first_error.clone().unwrap_or_else(|| "no answer at all".to_owned()),
+            first: self
+                .first_error
+                .clone()
+                .unwrap_or_else(|| "no answer at all".to_owned()),
         })
     }
 }

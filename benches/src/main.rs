@@ -1,4 +1,5 @@
 //! `tidegate-bench`: starts the harness and turns its end into an exit code.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -23,8 +23,14 @@ pub(crate) fn serve(address: SocketAddr, body: String, ready: impl FnOnce(Socket
         .build()
         .context(|| "starting the runtime".to_owned())?;
     runtime.block_on(async move {
-        let listener = TcpListener::bind(address).await.context(|| format!("listening on {address}"))?;
-        ready(listener.local_addr().context(|| "reading the bound address".to_owned())?);
+        let listener = TcpListener::bind(address)
+            .await
+            .context(|| format!("listening on {address}"))?;
+        ready(
+            listener
+                .local_addr()
+                .context(|| "reading the bound address".to_owned())?,
+        );
         let body = Bytes::from(body);
         loop {
             match listener.accept().await {

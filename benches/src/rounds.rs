@@ -45,7 +45,11 @@ impl Spread {
         } else {
             upper
         };
-        Some(Self { min: *sorted.first()?, median, max: *sorted.last()? })
+        Some(Self {
+            min: *sorted.first()?,
+            median,
+            max: *sorted.last()?,
+        })
     }
 }
 
@@ -89,7 +93,11 @@ pub(crate) fn rows(names: &[String], samples: &[Vec<Sample>], baseline: usize) -
     if names.len() != samples.len() {
         return None;
     }
-    names.iter().zip(samples).map(|(name, own)| row(name, own, base)).collect()
+    names
+        .iter()
+        .zip(samples)
+        .map(|(name, own)| row(name, own, base))
+        .collect()
 }
 
 fn row(name: &str, own: &[Sample], base: &[Sample]) -> Option<Row> {
@@ -178,10 +186,38 @@ mod tests {
         let names = ["tidegate".to_owned(), "base".to_owned()];
         let rows = rows(&names, &[own.to_vec(), base.to_vec()], 1).unwrap();
         assert_eq!(rows[0].peer, "tidegate");
-        assert_eq!(rows[0].cpu_ratio, Spread { min: 0.5, median: 0.5, max: 0.6 });
-        assert_eq!(rows[0].rps_ratio, Spread { min: 2.0, median: 2.0, max: 2.0 });
-        assert_eq!(rows[0].cpu_us_per_request, Spread { min: 50.0, median: 60.0, max: 500.0 });
-        assert_eq!(rows[1].cpu_ratio, Spread { min: 1.0, median: 1.0, max: 1.0 });
+        assert_eq!(
+            rows[0].cpu_ratio,
+            Spread {
+                min: 0.5,
+                median: 0.5,
+                max: 0.6
+            }
+        );
+        assert_eq!(
+            rows[0].rps_ratio,
+            Spread {
+                min: 2.0,
+                median: 2.0,
+                max: 2.0
+            }
+        );
+        assert_eq!(
+            rows[0].cpu_us_per_request,
+            Spread {
+                min: 50.0,
+                median: 60.0,
+                max: 500.0
+            }
+        );
+        assert_eq!(
+            rows[1].cpu_ratio,
+            Spread {
+                min: 1.0,
+                median: 1.0,
+                max: 1.0
+            }
+        );
     }
 
     #[test]
@@ -189,10 +225,19 @@ mod tests {
         let names = ["a".to_owned(), "b".to_owned()];
         let one = vec![sample(1.0, 1.0)];
         let two = vec![sample(1.0, 1.0), sample(2.0, 2.0)];
-        assert!(rows(&names, &[one.clone(), one.clone()], 2).is_none(), "no such baseline");
+        assert!(
+            rows(&names, &[one.clone(), one.clone()], 2).is_none(),
+            "no such baseline"
+        );
         assert!(rows(&names, &[one.clone(), two], 0).is_none(), "a round is missing");
-        assert!(rows(&names, std::slice::from_ref(&one), 0).is_none(), "a name without samples");
+        assert!(
+            rows(&names, std::slice::from_ref(&one), 0).is_none(),
+            "a name without samples"
+        );
         assert!(rows(&names, &[vec![], vec![]], 0).is_none(), "no round");
-        assert!(rows(&names, &[one, vec![sample(0.0, 0.0)]], 1).is_none(), "a baseline of zero");
+        assert!(
+            rows(&names, &[one, vec![sample(0.0, 0.0)]], 1).is_none(),
+            "a baseline of zero"
+        );
     }
 }

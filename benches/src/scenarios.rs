@@ -101,10 +101,12 @@ impl Scenario {
     /// Runs it on each of its guests and hands over each outcome as soon as it is there.
     pub(crate) fn run(self, setup: &Setup, mut each: impl FnMut(Outcome) -> Result<(), Error>) -> Result<(), Error> {
         match self {
-            Self::FreshDefault | Self::FreshScan | Self::HelloP3 => {
-                compare::cases(self).iter().try_for_each(|case| each(compare::run(case, setup)?))
-            }
-            Self::Memory => memory::GUESTS.iter().try_for_each(|guest| each(memory::run(guest, setup)?)),
+            Self::FreshDefault | Self::FreshScan | Self::HelloP3 => compare::cases(self)
+                .iter()
+                .try_for_each(|case| each(compare::run(case, setup)?)),
+            Self::Memory => memory::GUESTS
+                .iter()
+                .try_for_each(|guest| each(memory::run(guest, setup)?)),
             Self::WarmStart => each(warm_start::run(setup)?),
         }
     }
@@ -112,7 +114,13 @@ impl Scenario {
 
 impl Verdict {
     pub(crate) fn at_most(what: &str, measured: f64, reach: f64, aim: Option<f64>) -> Self {
-        Self { what: what.to_owned(), measured, reach, aim, reached: measured <= reach }
+        Self {
+            what: what.to_owned(),
+            measured,
+            reach,
+            aim,
+            reached: measured <= reach,
+        }
     }
 }
 
@@ -147,7 +155,10 @@ fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Error> {
 /// A folder for the configs, logs and data of one scenario; it goes when the scenario ends.
 fn scratch() -> Result<tempfile::TempDir, Error> {
     use crate::error::Context;
-    tempfile::Builder::new().prefix("tidegate-bench-").tempdir().context(|| "making a temporary folder".to_owned())
+    tempfile::Builder::new()
+        .prefix("tidegate-bench-")
+        .tempdir()
+        .context(|| "making a temporary folder".to_owned())
 }
 
 #[cfg(test)]

@@ -6,22 +6,23 @@ pub(crate) use procfs::{CpuTimes, this_thread};
 
 use crate::affinity;
 use crate::error::{Context, Error};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Ports are taken below the range from which Linux picks the loader's own (32768 and up): between the moment a
 /// port is found free and the moment the peer binds it, no outgoing connection can take it.
 const PORT_FIRST: u16 = 20_000;
 const PORT_LAST: u16 = 31_999;
-/// How often a starting or ending peer is looked at. It bounds the resolution of a start time.
-const POLL: Duration = Duration::from_micros(500);
+/// How often it is looked at whether a starting peer listens: the resolution of a start time.
+const LISTEN_POLL: Duration = Duration::from_micros(500);
 /// From SIGTERM to SIGKILL.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a failed peer's output is shown.
@@ -48,6 +49,8 @@ pub(crate) struct Spec {
 pub(crate) struct Server {
     child: Child,
     pid: Pid,
+    /// Becomes readable when the process ends.
+    pidfd: OwnedFd,
     /// From before the fork to the moment the port was seen listening.
     pub(crate) started_in: Duration,
 }
@@ -59,9 +62,14 @@ impl Server {
             Some(cpu) => affinity::on_cpu(cpu, || spawn(spec))??,
             None => spawn(spec)?,
         };
-        let raw = i32::try_from(child.id()).unwrap_or_default();
-        let pid = Pid::from_raw(raw).ok_or_else(|| Error::Usage(format!("process id {raw}")))?;
-        let mut server = Self { child, pid, started_in: Duration::ZERO };
+        let pid = Pid::from_child(&child);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).context(|| format!("watching {}", spec.name))?;
+        let mut server = Self {
+            child,
+            pid,
+            pidfd,
+            started_in: Duration::ZERO,
+        };
         server.wait_until_listening(spec, begin)?;
         Ok(server)
     }
@@ -74,15 +82,24 @@ impl Server {
                 self.started_in = begin.elapsed();
                 return Ok(());
             }
-            if let Some(status) = self.exit_status()? {
+            if let Some(status) = self.ended_within(LISTEN_POLL)? {
                 let (name, address, log) = (spec.name.clone(), spec.address, log_tail(&spec.logs));
-                return Err(Error::ServerEnded { name, address, status, log });
+                return Err(Error::ServerEnded {
+                    name,
+                    address,
+                    status,
+                    log,
+                });
             }
             if begin.elapsed() > spec.timeout {
                 let (name, address, log) = (spec.name.clone(), spec.address, log_tail(&spec.logs));
-                return Err(Error::ServerSilent { name, address, waited: spec.timeout, log });
+                return Err(Error::ServerSilent {
+                    name,
+                    address,
+                    waited: spec.timeout,
+                    log,
+                });
             }
-            thread::sleep(POLL);
         }
     }
 
@@ -107,21 +124,30 @@ impl Server {
 
     /// SIGTERM, and SIGKILL for one that does not go.
     pub(crate) fn stop(mut self) -> Result<(), Error> {
-        if self.exit_status()?.is_some() {
-            return Ok(());
+        match pidfd_send_signal(&self.pidfd, Signal::TERM) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error).context(|| "ending a peer".to_owned()),
         }
-        kill_process(self.pid, Signal::TERM).context(|| "ending a peer".to_owned())?;
-        let begin = Instant::now();
-        while self.exit_status()?.is_none() {
-            if begin.elapsed() > STOP_TIMEOUT {
-                return self.child.kill().and_then(|()| self.child.wait().map(drop)).context(|| "ending a peer".to_owned());
-            }
-            thread::sleep(POLL);
+        if self.ended_within(STOP_TIMEOUT)?.is_none() {
+            self.child
+                .kill()
+                .and_then(|()| self.child.wait().map(drop))
+                .context(|| "killing a peer".to_owned())?;
         }
         Ok(())
     }
 
-    fn exit_status(&mut self) -> Result<Option<ExitStatus>, Error> {
+    /// Waits at most this long for the process to end.
+    fn ended_within(&mut self, wait: Duration) -> Result<Option<ExitStatus>, Error> {
+        let timeout = Timespec {
+            tv_sec: wait.as_secs().cast_signed(),
+            tv_nsec: wait.subsec_nanos().into(),
+        };
+        match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&timeout)) {
+            // A signal to the harness ends the wait early; the caller looks again.
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context(|| "waiting for a peer".to_owned()),
+        }
         self.child.try_wait().context(|| "looking at a peer".to_owned())
     }
 }
@@ -156,7 +182,9 @@ fn log_tail(logs: &Path) -> String {
     let mut all = text("stdout.log");
     all.extend(text("stderr.log"));
     let from = all.len().saturating_sub(LOG_TAIL_BYTES);
-    String::from_utf8_lossy(all.get(from..).unwrap_or_default()).trim_end().to_owned()
+    String::from_utf8_lossy(all.get(from..).unwrap_or_default())
+        .trim_end()
+        .to_owned()
 }
 
 /// A port on 127.0.0.1 on which nothing listens.
@@ -173,7 +201,10 @@ pub(crate) fn free_address() -> Result<SocketAddr, Error> {
             return Ok(address);
         }
     }
-    Err(Error::NoPort { first: PORT_FIRST, last: PORT_LAST })
+    Err(Error::NoPort {
+        first: PORT_FIRST,
+        last: PORT_LAST,
+    })
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! The configuration: TOML files, or the same model as JSON, checked whole and resolved to plain structs.
 //!
-//! - `file`, `node`: texts, and the tree both formats are parsed to, with places.
+//! - `file`, `node`, `duplicate`: texts, and the tree both formats are parsed to, with places.
 //! - `error`: everything that can be wrong, with its place, drawn or serialised.
 //! - `reader`, `scalar`, `suggest`, `secret`: typed reading that reports and goes on.
 //! - `gateway`, `admin`, `listener`, `component`, `route` with `target`: one module a table.
 //! - `check`: what holds between tables and files. `schema`: the same contract for editors.
 //!
 //! A key of the contract that this version does not serve is an error of its own: what is written is either
-//! done or refused. A new table is a new module, a line in [`Draft::read`] and its definition in `schema`.
+//! done or refused. A new table is a new module, a line in `Draft::read_tables` and its definition in `schema`.
 
 mod admin;
 mod check;
 mod component;
+mod duplicate;
 mod error;
 mod file;
 mod gateway;
@@ -89,7 +90,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { check_files: true, variable: |name| std::env::var_os(name) }
+        Self {
+            check_files: true,
+            variable: |name| std::env::var_os(name),
+        }
     }
 }
 
@@ -174,17 +178,28 @@ impl Draft {
         if let Some(field) = table.take("admin") {
             self.add_admin(&field);
         }
-        for field in table.take("listener").and_then(|field| field.list()).unwrap_or_default() {
+        for field in table
+            .take("listener")
+            .and_then(|field| field.list())
+            .unwrap_or_default()
+        {
             self.listeners_count += 1;
             self.listeners.extend(listener::read(&field));
         }
-        for named in table.take("component").and_then(|field| field.named()).unwrap_or_default() {
+        for named in table
+            .take("component")
+            .and_then(|field| field.named())
+            .unwrap_or_default()
+        {
             self.add_component(&named);
         }
         for field in table.take("route").and_then(|field| field.list()).unwrap_or_default() {
             self.routes.extend(route::read(&field));
         }
-        table.refuse_unserved("upstream", "remove it: this version serves components, fixed answers and redirects");
+        table.refuse_unserved(
+            "upstream",
+            "remove it: this version serves components, fixed answers and redirects",
+        );
         table.refuse_unserved("store", "remove it: this version has no storage");
         table.finish();
         if let Some(schema) = schema {

@@ -1,6 +1,6 @@
 //! What can go wrong with a request, who is to blame, and the one place that maps it to an HTTP status.
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use std::fmt;
 
 /// Who caused a fault: decides the log level and what an operator looks at first.
@@ -24,7 +24,7 @@ pub enum Fault {
     /// No route matches.
     NotFound,
     /// A route matches the path, not the method; what `Allow` says (RFC 9110 §10.2.1).
-    MethodNotAllowed { allow: String },
+    MethodNotAllowed { allow: HeaderValue },
     /// The request body is longer than the route allows.
     BodyTooLarge,
     /// The request body stopped coming, or came too slowly.

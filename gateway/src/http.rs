@@ -5,5 +5,5 @@ mod call;
 mod cx;
 
 pub use body::{Body, BodyError, ClientBody};
-pub use call::{Call, Cause};
+pub use call::{Call, Cause, Patience};
 pub use cx::{Client, RequestCx, RequestId};

@@ -2,10 +2,15 @@
 
 #![deny(unsafe_code)]
 
+pub mod cli;
 pub mod config;
+mod control;
+mod door;
 pub mod error;
 mod hosts;
 pub mod http;
 pub mod limits;
+mod route;
 mod runtime;
+mod snapshot;
 mod telemetry;

@@ -161,3 +161,5 @@ pub const QUEUE_COUNT_MAX: usize = 1_000_000;
 pub const BODY_BYTES_MAX: u64 = i64::MAX as u64;
 /// A unix socket's path, which the kernel holds in a fixed array (sun_path, with its closing NUL).
 pub const UNIX_PATH_BYTES: usize = 107;
+/// How often snapshots out of force are looked at, to free those no request holds.
+pub const REAP_INTERVAL: Duration = Duration::from_millis(100);

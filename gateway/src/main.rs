@@ -1,1 +1,7 @@
-fn main() {}
+//! The `tidegate` binary: parses its arguments and does what they say.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidegate::cli::main(std::env::args_os())
+}

@@ -17,10 +17,10 @@ mod store;
 mod stream;
 
 pub use component::{Component, State};
-pub use engine::{EngineOptions, Engines, PoolReset};
+pub use engine::{EngineError, EngineOptions, Engines};
 pub use inspect::{Dialect, Handler, Import, Inspection};
-pub use invoke::invoke;
+pub use invoke::{Deadlines, invoke};
 pub use lane::Lane;
-pub use loader::{LoadError, Loader};
+pub use loader::{Artifact, LoadError, Loader};
 pub use pool::Pool;
 pub use store::StoreCtx;

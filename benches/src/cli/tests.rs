@@ -40,7 +40,9 @@ fn what_cannot_be_measured_is_refused() {
 #[test]
 fn scenarios_without_wasmtime_do_not_ask_for_it() {
     let cpus = affinity::allowed().unwrap();
-    let [server, loader, ..] = cpus[..] else { return assert!(setup(parse("tidegate-bench compare").unwrap(), &[]).is_err()) };
+    let [server, loader, ..] = cpus[..] else {
+        return assert!(setup(parse("tidegate-bench compare").unwrap(), &[]).is_err());
+    };
     let line = format!("tidegate-bench compare --server-cpu {server} --loader-cpu {loader} --target-dir /no/target");
     let setup = setup(parse(&line).unwrap(), &[Scenario::Memory, Scenario::WarmStart]).unwrap();
     assert_eq!(setup.wasmtime, None);
@@ -50,7 +52,11 @@ fn scenarios_without_wasmtime_do_not_ask_for_it() {
 
 #[test]
 fn outcomes_are_described_with_their_verdict() {
-    let spread = Spread { min: 200.0, median: 250.4, max: 299.6 };
+    let spread = Spread {
+        min: 200.0,
+        median: 250.4,
+        max: 299.6,
+    };
     let outcome = Outcome::WarmStart {
         scenario: "warm-start".to_owned(),
         guest: "hello".to_owned(),
@@ -70,5 +76,8 @@ fn outcomes_are_described_with_their_verdict() {
         "NOT reached: 0.800, to be at most 0.75, aim 0.55\n"
     );
     let json = serde_json::to_value(&outcome).unwrap();
-    assert_eq!((json["kind"].as_str(), json["verdict"]["reached"].as_bool()), (Some("warm-start"), Some(true)));
+    assert_eq!(
+        (json["kind"].as_str(), json["verdict"]["reached"].as_bool()),
+        (Some("warm-start"), Some(true))
+    );
 }

@@ -113,7 +113,15 @@ impl Connection {
         if !self.in_flight() {
             return Received::Wrong("bytes that no request asked for".to_owned());
         }
-        let Self { reader, buffer, filled, status, matched, differs, .. } = self;
+        let Self {
+            reader,
+            buffer,
+            filled,
+            status,
+            matched,
+            differs,
+            ..
+        } = self;
         let held = buffer.get(..*filled).unwrap_or_default();
         let progress = reader.advance(held, |event| match event {
             Event::Head { status: seen } => *status = seen,
@@ -126,7 +134,11 @@ impl Connection {
             Ok(progress) => {
                 buffer.copy_within(progress.consumed..*filled, 0);
                 *filled -= progress.consumed;
-                if progress.complete { self.judge(expected) } else { Received::Pending }
+                if progress.complete {
+                    self.judge(expected)
+                } else {
+                    Received::Pending
+                }
             }
             Err(error) => Received::Wrong(format!("not a response: {error}")),
         }
@@ -157,7 +169,9 @@ impl Connection {
         if self.filled > 0 {
             return Received::Wrong(format!("{} bytes behind the end of the answer", self.filled));
         }
-        Received::Right { keep_alive: self.reader.keep_alive() }
+        Received::Right {
+            keep_alive: self.reader.keep_alive(),
+        }
     }
 }
 

@@ -53,7 +53,12 @@ impl Loader {
         }
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "creating an epoll object".to_owned())?;
         let request = request_bytes(&plan.authority, &plan.path);
-        let mut loader = Self { connections: Vec::with_capacity(plan.connections), plan, request, epoll };
+        let mut loader = Self {
+            connections: Vec::with_capacity(plan.connections),
+            plan,
+            request,
+            epoll,
+        };
         for index in 0..loader.plan.connections {
             let connection = loader.open(index)?;
             loader.connections.push(connection);
@@ -98,13 +103,20 @@ impl Loader {
     fn open(&self, index: usize) -> Result<Connection, Error> {
         let address = self.plan.address;
         let connection = Connection::open(address).context(|| format!("connecting to {address}"))?;
-        epoll::add(&self.epoll, &connection, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)
-            .context(|| "watching a connection".to_owned())?;
+        epoll::add(
+            &self.epoll,
+            &connection,
+            epoll::EventData::new_u64(index as u64),
+            epoll::EventFlags::IN,
+        )
+        .context(|| "watching a connection".to_owned())?;
         Ok(connection)
     }
 
     fn send(&mut self, index: usize, intended: Instant, run: &mut Run) -> Result<(), Error> {
-        let Some(connection) = self.connections.get_mut(index) else { return Ok(()) };
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(());
+        };
         run.in_flight += 1;
         match connection.send(&self.request, intended) {
             Ok(true) => Ok(()),
@@ -115,7 +127,9 @@ impl Loader {
 
     /// Open loop: sends what is due and can be sent. Returns when the next request is due, if one is still to come.
     fn send_due(&mut self, now: Instant, run: &mut Run) -> Result<Option<Instant>, Error> {
-        let Pace::Open { per_second } = self.plan.pace else { return Ok(None) };
+        let Pace::Open { per_second } = self.plan.pace else {
+            return Ok(None);
+        };
         loop {
             let due = run.begin + Duration::from_secs_f64(run.sent as f64 / per_second);
             if due >= run.stop {
@@ -124,14 +138,18 @@ impl Loader {
             if due > now {
                 return Ok(Some(due));
             }
-            let Some(index) = run.idle.pop() else { return Ok(Some(due)) };
+            let Some(index) = run.idle.pop() else {
+                return Ok(Some(due));
+            };
             run.sent += 1;
             self.send(index, due, run)?;
         }
     }
 
     fn on_event(&mut self, index: usize, flags: epoll::EventFlags, run: &mut Run) -> Result<(), Error> {
-        let Some(connection) = self.connections.get_mut(index) else { return Ok(()) };
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(());
+        };
         if flags.contains(epoll::EventFlags::OUT) {
             match connection.flush(&self.request) {
                 Ok(true) => self.watch(index, epoll::EventFlags::IN)?,
@@ -142,7 +160,9 @@ impl Loader {
         if !flags.intersects(epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
             return Ok(());
         }
-        let Some(connection) = self.connections.get_mut(index) else { return Ok(()) };
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(());
+        };
         match connection.receive(&self.plan.expected) {
             Received::Pending => Ok(()),
             Received::Right { keep_alive } => self.right(index, keep_alive, run),
@@ -156,7 +176,11 @@ impl Loader {
 
     fn right(&mut self, index: usize, keep_alive: bool, run: &mut Run) -> Result<(), Error> {
         let now = Instant::now();
-        let since = self.connections.get_mut(index).and_then(Connection::take_since).unwrap_or(now);
+        let since = self
+            .connections
+            .get_mut(index)
+            .and_then(Connection::take_since)
+            .unwrap_or(now);
         run.answered(now.saturating_duration_since(since), now);
         if !keep_alive {
             run.report.reconnects += 1;
@@ -167,7 +191,11 @@ impl Loader {
 
     fn wrong(&mut self, index: usize, what: String, run: &mut Run) -> Result<(), Error> {
         let now = Instant::now();
-        let owed = self.connections.get_mut(index).and_then(Connection::take_since).is_some();
+        let owed = self
+            .connections
+            .get_mut(index)
+            .and_then(Connection::take_since)
+            .is_some();
         run.in_flight -= usize::from(owed);
         run.failed(what);
         if run.report.errors >= ERRORS_COUNT {
@@ -197,7 +225,9 @@ impl Loader {
     }
 
     fn watch(&self, index: usize, flags: epoll::EventFlags) -> Result<(), Error> {
-        let Some(connection) = self.connections.get(index) else { return Ok(()) };
+        let Some(connection) = self.connections.get(index) else {
+            return Ok(());
+        };
         epoll::modify(&self.epoll, connection, epoll::EventData::new_u64(index as u64), flags)
             .context(|| "watching a connection".to_owned())
     }
@@ -262,5 +292,8 @@ fn timeout(now: Instant, due: Option<Instant>, stop: Instant) -> Timespec {
         Some(_) => wait.saturating_sub(SPIN),
         None => wait,
     };
-    Timespec { tv_sec: wait.as_secs().min(60).cast_signed(), tv_nsec: wait.subsec_nanos().into() }
+    Timespec {
+        tv_sec: wait.as_secs().min(60).cast_signed(),
+        tv_nsec: wait.subsec_nanos().into(),
+    }
 }

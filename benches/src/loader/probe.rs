@@ -23,7 +23,10 @@ pub(crate) fn probe(address: SocketAddr, authority: &str, path: &str) -> Result<
     stream.set_write_timeout(Some(TIMEOUT)).context(what)?;
     stream.write_all(&request_bytes(authority, path)).context(what)?;
 
-    let mut answer = Answer { status: 0, body: Vec::new() };
+    let mut answer = Answer {
+        status: 0,
+        body: Vec::new(),
+    };
     let mut reader = Reader::new();
     let mut held = Vec::new();
     let mut piece = [0; 16 * 1024];
@@ -52,5 +55,8 @@ pub(crate) fn probe(address: SocketAddr, authority: &str, path: &str) -> Result<
 }
 
 fn premise(address: SocketAddr, detail: String) -> Error {
-    Error::Premise { name: format!("http://{address}"), detail }
+    Error::Premise {
+        name: format!("http://{address}"),
+        detail,
+    }
 }

@@ -69,7 +69,10 @@ type Step = ControlFlow<bool, usize>;
 
 impl Reader {
     pub(crate) fn new() -> Self {
-        Self { state: State::Head, keep_alive: true }
+        Self {
+            state: State::Head,
+            keep_alive: true,
+        }
     }
 
     /// Whether the connection may carry another request after the response just read.
@@ -78,11 +81,7 @@ impl Reader {
     }
 
     /// Reads as much of `input` as it can. What was not consumed must be shown again with more behind it.
-    pub(crate) fn advance(
-        &mut self,
-        input: &[u8],
-        mut on: impl FnMut(Event<'_>),
-    ) -> Result<Progress, ResponseError> {
+    pub(crate) fn advance(&mut self, input: &[u8], mut on: impl FnMut(Event<'_>)) -> Result<Progress, ResponseError> {
         let mut consumed = 0;
         loop {
             let rest = input.get(consumed..).unwrap_or_default();
@@ -91,7 +90,10 @@ impl Reader {
                 ControlFlow::Break(complete) => return Ok(Progress { consumed, complete }),
             }
             if self.state == State::Head {
-                return Ok(Progress { consumed, complete: true });
+                return Ok(Progress {
+                    consumed,
+                    complete: true,
+                });
             }
         }
     }
@@ -170,7 +172,9 @@ impl Reader {
     }
 
     fn chunk_size(&mut self, rest: &[u8]) -> Result<Step, ResponseError> {
-        let Some((line, used)) = line(rest)? else { return Ok(ControlFlow::Break(false)) };
+        let Some((line, used)) = line(rest)? else {
+            return Ok(ControlFlow::Break(false));
+        };
         let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         let size = std::str::from_utf8(digits)
             .ok()
@@ -178,7 +182,11 @@ impl Reader {
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .and_then(|digits| u64::from_str_radix(digits, 16).ok())
             .ok_or_else(|| ResponseError::ChunkSize(String::from_utf8_lossy(line).into_owned()))?;
-        self.state = if size == 0 { State::Trailers } else { State::ChunkData { left: size } };
+        self.state = if size == 0 {
+            State::Trailers
+        } else {
+            State::ChunkData { left: size }
+        };
         Ok(ControlFlow::Continue(used))
     }
 
@@ -194,7 +202,9 @@ impl Reader {
     }
 
     fn trailer(&mut self, rest: &[u8]) -> Result<Step, ResponseError> {
-        let Some((line, used)) = line(rest)? else { return Ok(ControlFlow::Break(false)) };
+        let Some((line, used)) = line(rest)? else {
+            return Ok(ControlFlow::Break(false));
+        };
         if line.is_empty() {
             self.state = State::Head;
         }
@@ -205,7 +215,11 @@ impl Reader {
 /// A line without its CRLF and the bytes it took with it.
 fn line(rest: &[u8]) -> Result<Option<(&[u8], usize)>, ResponseError> {
     let Some(at) = rest.iter().take(LINE_BYTES).position(|&byte| byte == b'\n') else {
-        return if rest.len() < LINE_BYTES { Ok(None) } else { Err(ResponseError::LongLine) };
+        return if rest.len() < LINE_BYTES {
+            Ok(None)
+        } else {
+            Err(ResponseError::LongLine)
+        };
     };
     let line = rest.get(..at).unwrap_or_default();
     Ok(Some((line.strip_suffix(b"\r").unwrap_or(line), at + 1)))
@@ -240,7 +254,10 @@ fn closes(head: &httparse::Response<'_, '_>) -> bool {
 }
 
 fn fields<'h>(head: &'h httparse::Response<'_, '_>, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
-    head.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    head.headers
+        .iter()
+        .filter(move |field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| field.value)
 }
 
 fn text(value: &[u8]) -> String {

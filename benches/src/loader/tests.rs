@@ -1,5 +1,5 @@
-use super::*;
 use super::probe::Answer;
+use super::*;
 use crate::native;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,9 +8,11 @@ use std::thread;
 
 /// The native peer on a thread of its own; it ends with the test process.
 fn native_server(body: &'static str) -> SocketAddr {
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1);
     thread::spawn(move || {
-        native::serve("127.0.0.1:0".parse().unwrap(), body.to_owned(), |address| tell.send(address).unwrap())
+        native::serve("127.0.0.1:0".parse().unwrap(), body.to_owned(), |address| {
+            tell.send(address).unwrap()
+        })
     });
     told.recv().unwrap()
 }
@@ -44,7 +46,10 @@ fn plan(address: SocketAddr, body: &str, pace: Pace) -> Plan {
         address,
         authority: address.to_string(),
         path: "/".to_owned(),
-        expected: Expected { status: 200, body: body.as_bytes().to_vec() },
+        expected: Expected {
+            status: 200,
+            body: body.as_bytes().to_vec(),
+        },
         connections: 4,
         pace,
     }
@@ -59,7 +64,13 @@ fn load(address: SocketAddr, body: &str, pace: Pace, for_ms: u64) -> Report {
 fn the_closed_loop_counts_every_right_answer_of_the_native_server() {
     let address = native_server("Hello from hyper\n");
     let answer = probe(address, "bench.test", "/").unwrap();
-    assert_eq!(answer, Answer { status: 200, body: b"Hello from hyper\n".to_vec() });
+    assert_eq!(
+        answer,
+        Answer {
+            status: 200,
+            body: b"Hello from hyper\n".to_vec()
+        }
+    );
 
     let mut loader = Loader::connect(plan(address, "Hello from hyper\n", Pace::Closed)).unwrap();
     for _ in 0..2 {
@@ -86,10 +97,14 @@ fn the_open_loop_sends_at_its_rate() {
 fn the_open_loop_charges_a_stall_to_everyone_who_waited() {
     // One connection, an answer every 20 ms: at 100 requests a second half of them cannot be sent when due.
     let address = scripted_server(|_| {
-        thread::sleep(Duration::from_millis(20));
+        // Nobody unparks it: a server that takes its time.
+        thread::park_timeout(Duration::from_millis(20));
         Some("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
     });
-    let slow = Plan { connections: 1, ..plan(address, "ok", Pace::Open { per_second: 100.0 }) };
+    let slow = Plan {
+        connections: 1,
+        ..plan(address, "ok", Pace::Open { per_second: 100.0 })
+    };
     let report = Loader::connect(slow).unwrap().run(Duration::from_millis(400)).unwrap();
     report.require_right("slow").unwrap();
     assert_eq!(report.requests, 40);
@@ -154,13 +169,19 @@ fn an_answer_with_something_behind_it_is_an_error() {
     let address = scripted_server(|_| Some("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok?"));
     let report = load(address, "ok", Pace::Closed, 50);
     let first = report.first_error.unwrap();
-    assert!(first.contains("behind the end") || first.contains("no request asked for"), "{first}");
+    assert!(
+        first.contains("behind the end") || first.contains("no request asked for"),
+        "{first}"
+    );
 }
 
 #[test]
 fn a_plan_that_could_send_nothing_is_refused() {
     let address = native_server("Hello");
-    let none = Plan { connections: 0, ..plan(address, "Hello", Pace::Closed) };
+    let none = Plan {
+        connections: 0,
+        ..plan(address, "Hello", Pace::Closed)
+    };
     assert!(matches!(Loader::connect(none), Err(Error::Usage(_))));
     for per_second in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let never = plan(address, "Hello", Pace::Open { per_second });

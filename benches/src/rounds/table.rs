@@ -2,8 +2,18 @@
 
 use super::{Row, Spread};
 
-const HEADS: [&str; 10] =
-    ["peer", "CPU µs/req", "min..max", "CPU ratio", "min..max", "rps", "rps ratio", "p50 µs", "p99 µs", "busy s/l"];
+const HEADS: [&str; 10] = [
+    "peer",
+    "CPU µs/req",
+    "min..max",
+    "CPU ratio",
+    "min..max",
+    "rps",
+    "rps ratio",
+    "p50 µs",
+    "p99 µs",
+    "busy s/l",
+];
 
 /// The rows of one comparison. Medians stand alone, the spread of the two figures that count beside them.
 pub(crate) fn comparison(rows: &[Row]) -> String {
@@ -33,13 +43,22 @@ pub(crate) fn range(spread: &Spread, decimals: usize) -> String {
 pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
-        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+        lines
+            .iter()
+            .filter_map(|line| line.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default()
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for line in lines {
         let cells = line.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-            if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            if column == 0 {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
         });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
@@ -53,7 +72,10 @@ mod tests {
 
     #[test]
     fn columns_line_up_whatever_the_letters_take() {
-        let lines = [vec!["peer".to_owned(), "µs".to_owned()], vec!["a".to_owned(), "12.5".to_owned()]];
+        let lines = [
+            vec!["peer".to_owned(), "µs".to_owned()],
+            vec!["a".to_owned(), "12.5".to_owned()],
+        ];
         assert_eq!(aligned(&lines), "peer    µs\na     12.5\n");
     }
 
@@ -65,7 +87,11 @@ mod tests {
 
     #[test]
     fn a_comparison_shows_medians_and_the_spread_of_cpu() {
-        let spread = |median: f64| Spread { min: median / 2.0, median, max: median * 2.0 };
+        let spread = |median: f64| Spread {
+            min: median / 2.0,
+            median,
+            max: median * 2.0,
+        };
         let row = Row {
             peer: "tidegate".to_owned(),
             cpu_us_per_request: spread(50.0),
@@ -81,8 +107,18 @@ mod tests {
         };
         let text = comparison(&[row]);
         let cells: Vec<&str> = text.lines().nth(1).unwrap().split_ascii_whitespace().collect();
-        let expected =
-            ["tidegate", "50.0", "25.0..100.0", "0.500", "0.250..1.000", "20000", "2.000", "1600", "3000", "1.00/0.25"];
+        let expected = [
+            "tidegate",
+            "50.0",
+            "25.0..100.0",
+            "0.500",
+            "0.250..1.000",
+            "20000",
+            "2.000",
+            "1600",
+            "3000",
+            "1.00/0.25",
+        ];
         assert_eq!(cells, expected);
     }
 }

@@ -25,8 +25,14 @@ const FRESH_SCAN: &[&str] = &[
     "-O",
     "pooling-allocator=y,pooling-memory-keep-resident=2097152,pooling-table-keep-resident=65536,pooling-pagemap-scan=y",
 ];
-const P3_FRESH: &[&str] =
-    &["-W", "component-model-async=y", "-S", "cli,p3", "--max-instance-reuse-count", "1"];
+const P3_FRESH: &[&str] = &[
+    "-W",
+    "component-model-async=y",
+    "-S",
+    "cli,p3",
+    "--max-instance-reuse-count",
+    "1",
+];
 /// Its default for a 0.3 component: 128 requests an instance, 16 of them at a time.
 const P3_REUSE: &[&str] = &["-W", "component-model-async=y", "-S", "cli,p3"];
 
@@ -50,7 +56,10 @@ pub(super) fn cases(scenario: Scenario) -> Vec<Case> {
             guest,
             peers: vec![
                 Peer::Tidegate { pool_reset: reset },
-                Peer::Wasmtime { name: "wasmtime serve", args },
+                Peer::Wasmtime {
+                    name: "wasmtime serve",
+                    args,
+                },
                 Peer::Native,
             ],
             baseline: 1,
@@ -65,8 +74,14 @@ pub(super) fn cases(scenario: Scenario) -> Vec<Case> {
             guest: "hello-p3",
             peers: vec![
                 Peer::Tidegate { pool_reset: None },
-                Peer::Wasmtime { name: "wasmtime serve, fresh", args: P3_FRESH },
-                Peer::Wasmtime { name: "wasmtime serve, reuse", args: P3_REUSE },
+                Peer::Wasmtime {
+                    name: "wasmtime serve, fresh",
+                    args: P3_FRESH,
+                },
+                Peer::Wasmtime {
+                    name: "wasmtime serve, reuse",
+                    args: P3_REUSE,
+                },
                 Peer::Native,
             ],
             baseline: 1,
@@ -110,7 +125,12 @@ pub(super) fn run(case: &Case, setup: &Setup) -> Result<Outcome, Error> {
 
 fn verdict(case: &Case, rows: &[Row]) -> Option<Verdict> {
     let (reach, aim) = case.target?;
-    let tidegate = case.peers.iter().zip(rows).find(|(peer, _)| matches!(peer, Peer::Tidegate { .. }))?.1;
+    let tidegate = case
+        .peers
+        .iter()
+        .zip(rows)
+        .find(|(peer, _)| matches!(peer, Peer::Tidegate { .. }))?
+        .1;
     let what = format!("{} {}: CPU per request over wasmtime serve", case.scenario, case.guest);
     Some(Verdict::at_most(&what, tidegate.cpu_ratio.median, reach, Some(aim)))
 }
@@ -143,10 +163,23 @@ fn measure(
 /// The first guest peer says what the right answer is; everyone after it must give the same.
 fn agree(case: &Case, peer: Peer, address: SocketAddr, agreed: &mut Option<Expected>) -> Result<Expected, Error> {
     let answer = probe(address, &address.to_string(), "/")?;
-    let seen = Expected { status: answer.status, body: answer.body };
-    let shown = || format!("{}: {} {:?}", peer.name(), seen.status, String::from_utf8_lossy(&seen.body));
+    let seen = Expected {
+        status: answer.status,
+        body: answer.body,
+    };
+    let shown = || {
+        format!(
+            "{}: {} {:?}",
+            peer.name(),
+            seen.status,
+            String::from_utf8_lossy(&seen.body)
+        )
+    };
     if seen.status != 200 || !seen.body.starts_with(GREETING) {
-        return Err(premise(case, format!("expected 200 and a body that starts with Hello; {}", shown())));
+        return Err(premise(
+            case,
+            format!("expected 200 and a body that starts with Hello; {}", shown()),
+        ));
     }
     let agreed = agreed.get_or_insert_with(|| seen.clone());
     if *agreed != seen {
@@ -161,7 +194,11 @@ fn drive(peer: Peer, server: &Server, plan: Plan, setup: &Setup) -> Result<Sampl
 
     let (cpu, own, begin) = (server.cpu()?, this_thread()?, Instant::now());
     let report = loader.run(setup.measure)?;
-    let (wall, own, cpu) = (begin.elapsed(), this_thread()?.saturating_sub(own), server.cpu()?.since(&cpu));
+    let (wall, own, cpu) = (
+        begin.elapsed(),
+        this_thread()?.saturating_sub(own),
+        server.cpu()?.since(&cpu),
+    );
     report.require_right(peer.name())?;
     Ok(sample(&report, cpu, own, wall))
 }
@@ -180,5 +217,8 @@ fn sample(report: &Report, server: Duration, loader: Duration, wall: Duration) -
 }
 
 fn premise(case: &Case, detail: String) -> Error {
-    Error::Premise { name: format!("{} on {}", case.scenario, case.guest), detail }
+    Error::Premise {
+        name: format!("{} on {}", case.scenario, case.guest),
+        detail,
+    }
 }

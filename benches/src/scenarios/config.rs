@@ -63,9 +63,16 @@ impl Config {
     /// One listener, one worker, everything else at its default: the access log stays on, as it is in earnest.
     pub(super) fn new(address: SocketAddr, data_dir: &Path) -> Self {
         Self {
-            gateway: Gateway { data_dir: data_dir.to_owned(), workers: 1, pool_reset: None },
+            gateway: Gateway {
+                data_dir: data_dir.to_owned(),
+                workers: 1,
+                pool_reset: None,
+            },
             admin: Admin { address: "127.0.0.1:0" },
-            listener: vec![Listener { name: "public", address }],
+            listener: vec![Listener {
+                name: "public",
+                address,
+            }],
             component: BTreeMap::new(),
             route: Vec::new(),
         }
@@ -78,9 +85,20 @@ impl Config {
 
     /// A component and the route to it.
     pub(super) fn serve(mut self, name: &str, source: &Path, path: &str) -> Self {
-        self.component.insert(name.to_owned(), Component { source: source.to_owned(), limits: None });
+        self.component.insert(
+            name.to_owned(),
+            Component {
+                source: source.to_owned(),
+                limits: None,
+            },
+        );
         let (name, component) = (format!("to-{name}"), name.to_owned());
-        self.route.push(Route { name, path: path.to_owned(), component, limits: None });
+        self.route.push(Route {
+            name,
+            path: path.to_owned(),
+            component,
+            limits: None,
+        });
         self
     }
 
@@ -88,7 +106,9 @@ impl Config {
     pub(super) fn allow_body(mut self, bytes: u64) -> Self {
         for route in &mut self.route {
             // The size is written in whole MiB, rounded up.
-            route.limits = Some(RouteLimits { body: format!("{}MiB", bytes.div_ceil(1 << 20).max(1)) });
+            route.limits = Some(RouteLimits {
+                body: format!("{}MiB", bytes.div_ceil(1 << 20).max(1)),
+            });
         }
         for component in self.component.values_mut() {
             component.limits = Some(ComponentLimits { cpu: "300s" });

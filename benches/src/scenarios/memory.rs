@@ -31,7 +31,10 @@ pub(super) fn run(guest_name: &str, setup: &Setup) -> Result<Outcome, Error> {
 
     let before = server.rss_bytes()?;
     server.reset_peak()?;
-    eprintln!("memory {guest_name}: {} MiB through the guest", setup.stream_bytes >> 20);
+    eprintln!(
+        "memory {guest_name}: {} MiB through the guest",
+        setup.stream_bytes >> 20
+    );
     let seconds = on_cpu(setup.loader_cpu, || echo(guest_name, address, setup.stream_bytes))??.as_secs_f64();
     let peak = server.rss_peak_bytes()?;
     server.stop()?;
@@ -52,7 +55,9 @@ pub(super) fn run(guest_name: &str, setup: &Setup) -> Result<Outcome, Error> {
 fn start(guest_name: &str, setup: &Setup, dir: &Path) -> Result<(Server, SocketAddr), Error> {
     let address = free_address()?;
     let config = Config::new(address, &dir.join("data"));
-    let config = config.serve("guest", &guest(setup, guest_name)?, "/").allow_body(setup.stream_bytes);
+    let config = config
+        .serve("guest", &guest(setup, guest_name)?, "/")
+        .allow_body(setup.stream_bytes);
     let args = run_arguments(&config, dir)?;
     let spec = spec("tidegate", tidegate(setup)?, args, address, dir, Some(setup.server_cpu));
     Ok((Server::start(&spec)?, address))
@@ -74,7 +79,10 @@ pub(super) fn echo(name: &str, address: SocketAddr, bytes: u64) -> Result<Durati
             // The writer may be waiting for a server that has stopped reading.
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-        (read, writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        (
+            read,
+            writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        )
     });
     // What the server answered explains why it stopped reading, so it goes first.
     read?;
@@ -89,7 +97,10 @@ fn send(mut stream: &TcpStream, address: SocketAddr, pattern: &[u8], bytes: u64)
     stream.write_all(head.as_bytes())?;
     let mut sent = 0;
     while sent < bytes {
-        let length = usize::try_from(bytes - sent).unwrap_or(PIECE_BYTES).min(PIECE_BYTES).min(PERIOD_BYTES);
+        let length = usize::try_from(bytes - sent)
+            .unwrap_or(PIECE_BYTES)
+            .min(PIECE_BYTES)
+            .min(PERIOD_BYTES);
         stream.write_all(pattern_at(pattern, sent, length))?;
         sent += length as u64;
     }
@@ -97,13 +108,18 @@ fn send(mut stream: &TcpStream, address: SocketAddr, pattern: &[u8], bytes: u64)
 }
 
 fn receive(name: &str, mut stream: &TcpStream, pattern: &[u8], bytes: u64) -> Result<(), Error> {
-    let premise = |detail: String| Error::Premise { name: name.to_owned(), detail };
+    let premise = |detail: String| Error::Premise {
+        name: name.to_owned(),
+        detail,
+    };
     let mut reader = Reader::new();
     let mut buffer = vec![0; 4 * PIECE_BYTES];
     let (mut filled, mut status, mut seen, mut same) = (0, 0, 0_u64, true);
     loop {
         let room = buffer.get_mut(filled..).unwrap_or_default();
-        let count = stream.read(room).context(|| format!("reading the answer of {name} after {seen} bytes"))?;
+        let count = stream
+            .read(room)
+            .context(|| format!("reading the answer of {name} after {seen} bytes"))?;
         filled += count;
         let progress = reader.advance(buffer.get(..filled).unwrap_or_default(), |event| match event {
             Event::Head { status: code } => status = code,
@@ -124,7 +140,10 @@ fn receive(name: &str, mut stream: &TcpStream, pattern: &[u8], bytes: u64) -> Re
             return Err(premise(format!("the body differs within the first {seen} bytes")));
         }
         let complete = progress.complete
-            || count == 0 && reader.end_of_input().map_err(|error| premise(format!("{error} after {seen} bytes")))?;
+            || count == 0
+                && reader
+                    .end_of_input()
+                    .map_err(|error| premise(format!("{error} after {seen} bytes")))?;
         match complete {
             true if seen == bytes => return Ok(()),
             true => return Err(premise(format!("{seen} bytes came back instead of {bytes}"))),

@@ -76,12 +76,22 @@ pub(super) fn spec(
     dir: &Path,
     cpu: Option<usize>,
 ) -> Spec {
-    Spec { name: name.to_owned(), program, args, address, cpu, timeout: START_TIMEOUT, logs: dir.to_owned() }
+    Spec {
+        name: name.to_owned(),
+        program,
+        args,
+        address,
+        cpu,
+        timeout: START_TIMEOUT,
+        logs: dir.to_owned(),
+    }
 }
 
 /// `tidegate run CONFIG`, the config written to `dir`.
 pub(super) fn run_arguments(config: &Config, dir: &Path) -> Result<Vec<OsString>, Error> {
-    let text = config.to_toml().map_err(|error| Error::Usage(format!("the generated config: {error}")))?;
+    let text = config
+        .to_toml()
+        .map_err(|error| Error::Usage(format!("the generated config: {error}")))?;
     let path = dir.join("gateway.toml");
     write(&path, text)?;
     Ok(vec!["run".into(), path.into()])
@@ -95,5 +105,8 @@ fn serve_arguments(args: &[&str], address: SocketAddr, component: &Path) -> Vec<
 }
 
 fn no_wasmtime() -> Error {
-    Error::Premise { name: "wasmtime".to_owned(), detail: format!("{} is not installed", install::WASMTIME_VERSION) }
+    Error::Premise {
+        name: "wasmtime".to_owned(),
+        detail: format!("{} is not installed", install::WASMTIME_VERSION),
+    }
 }

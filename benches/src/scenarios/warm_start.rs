@@ -24,25 +24,40 @@ pub(super) fn run(setup: &Setup) -> Result<Outcome, Error> {
     let cold = start(setup, dir.path(), &sources)?;
     let compiled = count_files(&dir.path().join("data/compiled"))?;
     if compiled < sources.len() {
-        let detail = format!("{compiled} files in the compiled cache for {} components", sources.len());
-        return Err(Error::Premise { name: "warm-start".to_owned(), detail });
+        let detail = format!(
+            "{compiled} files in the compiled cache for {} components",
+            sources.len()
+        );
+        return Err(Error::Premise {
+            name: "warm-start".to_owned(),
+            detail,
+        });
     }
     let mut starts = Vec::new();
     for round in 1..=setup.rounds {
         let warm = start(setup, dir.path(), &sources)?;
-        eprintln!("warm-start round {round}/{}: listening after {:.0} ms", setup.rounds, warm.listening_ms);
+        eprintln!(
+            "warm-start round {round}/{}: listening after {:.0} ms",
+            setup.rounds, warm.listening_ms
+        );
         starts.push(warm);
     }
     if count_files(&dir.path().join("data/compiled"))? != compiled {
         let detail = "a warm start added to the compiled cache".to_owned();
-        return Err(Error::Premise { name: "warm-start".to_owned(), detail });
+        return Err(Error::Premise {
+            name: "warm-start".to_owned(),
+            detail,
+        });
     }
     let spread = |get: fn(&Start) -> f64| {
         let values: Vec<f64> = starts.iter().map(get).collect();
         Spread::of(&values).ok_or_else(|| Error::Usage("at least one round is needed".to_owned()))
     };
     let listening_ms = spread(|start| start.listening_ms)?;
-    let what = format!("warm-start with {} components: ms from exec to listening", sources.len());
+    let what = format!(
+        "warm-start with {} components: ms from exec to listening",
+        sources.len()
+    );
     Ok(Outcome::WarmStart {
         scenario: "warm-start".to_owned(),
         guest: GUEST.to_owned(),
@@ -67,7 +82,10 @@ fn start(setup: &Setup, dir: &Path, sources: &[PathBuf]) -> Result<Start, Error>
         config = config.serve(&format!("hello-{index}"), source, &format!("/{index}"));
     }
     let args = run_arguments(&config, dir)?;
-    let spec = Spec { timeout: COLD_TIMEOUT, ..spec("tidegate", tidegate(setup)?, args, address, dir, None) };
+    let spec = Spec {
+        timeout: COLD_TIMEOUT,
+        ..spec("tidegate", tidegate(setup)?, args, address, dir, None)
+    };
 
     let begin = Instant::now();
     let server = Server::start(&spec)?;
@@ -77,8 +95,15 @@ fn start(setup: &Setup, dir: &Path, sources: &[PathBuf]) -> Result<Start, Error>
         let answer = probe(address, &address.to_string(), &format!("/{index}"))?;
         answered.get_or_insert_with(|| begin.elapsed());
         if answer.status != 200 || !answer.body.starts_with(b"Hello") {
-            let detail = format!("/{index} answered {} {:?}", answer.status, String::from_utf8_lossy(&answer.body));
-            return Err(Error::Premise { name: "warm-start".to_owned(), detail });
+            let detail = format!(
+                "/{index} answered {} {:?}",
+                answer.status,
+                String::from_utf8_lossy(&answer.body)
+            );
+            return Err(Error::Premise {
+                name: "warm-start".to_owned(),
+                detail,
+            });
         }
     }
     let started = Start {
@@ -130,7 +155,11 @@ fn count_files(dir: &Path) -> Result<usize, Error> {
     let mut count = 0;
     for entry in fs::read_dir(dir).context(what)? {
         let entry = entry.context(what)?;
-        count += if entry.file_type().context(what)?.is_dir() { count_files(&entry.path())? } else { 1 };
+        count += if entry.file_type().context(what)?.is_dir() {
+            count_files(&entry.path())?
+        } else {
+            1
+        };
     }
     Ok(count)
 }

@@ -25,7 +25,9 @@ impl CpuTimes {
         let mut threads_ns = BTreeMap::new();
         for entry in fs::read_dir(&tasks).context(|| format!("reading {tasks}"))? {
             let name = entry.context(|| format!("reading {tasks}"))?.file_name();
-            let Some(thread) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let Some(thread) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
             let path = format!("{tasks}/{thread}/schedstat");
             match fs::read_to_string(&path) {
                 Ok(text) => drop(threads_ns.insert(thread, schedstat_ns(&text).ok_or_else(|| odd(&path, &text))?)),
@@ -37,7 +39,11 @@ impl CpuTimes {
         let path = format!("/proc/{pid}/stat");
         let text = read(&path)?;
         let process_ticks = stat_ticks(&text).ok_or_else(|| odd(&path, &text))?;
-        Ok(Self { threads_ns, process_ticks, tick_ns: 1_000_000_000 / clock_ticks_per_second().max(1) })
+        Ok(Self {
+            threads_ns,
+            process_ticks,
+            tick_ns: 1_000_000_000 / clock_ticks_per_second().max(1),
+        })
     }
 
     /// CPU time spent between `earlier` and now.
@@ -81,7 +87,9 @@ pub(super) fn listens(pid: Pid, port: u16) -> Result<bool, Error> {
 pub(crate) fn this_thread() -> Result<Duration, Error> {
     let path = "/proc/thread-self/schedstat";
     let text = read(path)?;
-    schedstat_ns(&text).map(Duration::from_nanos).ok_or_else(|| odd(path, &text))
+    schedstat_ns(&text)
+        .map(Duration::from_nanos)
+        .ok_or_else(|| odd(path, &text))
 }
 
 fn schedstat_ns(text: &str) -> Option<u64> {
@@ -98,7 +106,9 @@ fn stat_ticks(text: &str) -> Option<u64> {
 }
 
 fn status_bytes(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -119,7 +129,10 @@ fn read(path: &str) -> Result<String, Error> {
 
 fn odd(path: &str, text: &str) -> Error {
     let start: String = text.chars().take(80).collect();
-    Error::Premise { name: path.to_owned(), detail: format!("not in the known form: {start:?}") }
+    Error::Premise {
+        name: path.to_owned(),
+        detail: format!("not in the known form: {start:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +165,11 @@ mod tests {
     }
 
     fn times(threads: &[(i32, u64)], process_ticks: u64) -> CpuTimes {
-        CpuTimes { threads_ns: threads.iter().copied().collect(), process_ticks, tick_ns: 10_000_000 }
+        CpuTimes {
+            threads_ns: threads.iter().copied().collect(),
+            process_ticks,
+            tick_ns: 10_000_000,
+        }
     }
 
     #[test]
@@ -169,6 +186,9 @@ mod tests {
         // 400 ms are seen on thread 1; the process spent 1000 ms, the rest on thread 2 before it ended.
         assert_eq!(after.since(&before), Duration::from_secs(1));
         // Within two ticks the fine count stands.
-        assert_eq!(times(&[(1, 400_000_000)], 132).since(&before), Duration::from_millis(400));
+        assert_eq!(
+            times(&[(1, 400_000_000)], 132).since(&before),
+            Duration::from_millis(400)
+        );
     }
 }

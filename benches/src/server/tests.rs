@@ -20,7 +20,11 @@ fn listener(dir: &Path, cpu: Option<usize>) -> Spec {
     // The port travels as one more test name, which matches none.
     let port = format!("port={}", address.port());
     let args = ["--ignored", "--exact", "server::tests::listen_for_the_parent", &port];
-    Spec { address, cpu, ..spec(dir, program.to_str().unwrap(), &args) }
+    Spec {
+        address,
+        cpu,
+        ..spec(dir, program.to_str().unwrap(), &args)
+    }
 }
 
 /// Not a test: what [`listener`] starts. It listens on the port among its arguments and spends CPU on each connection.
@@ -28,7 +32,9 @@ fn listener(dir: &Path, cpu: Option<usize>) -> Spec {
 #[ignore = "started by the other tests as a process of its own"]
 fn listen_for_the_parent() {
     // Without a port there is nobody to listen for: `cargo test -- --ignored` passes by.
-    let Some(port) = std::env::args().find_map(|arg| arg.strip_prefix("port=")?.parse::<u16>().ok()) else { return };
+    let Some(port) = std::env::args().find_map(|arg| arg.strip_prefix("port=")?.parse::<u16>().ok()) else {
+        return;
+    };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     loop {
         let (stream, _) = listener.accept().unwrap();
@@ -74,21 +80,29 @@ fn a_peer_that_ends_shows_what_it_wrote() {
     let dir = tempfile::tempdir().unwrap();
     let error = Server::start(&spec(dir.path(), "sh", &["-c", "echo no such guest >&2; exit 78"])).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, Error::ServerEnded { status, .. } if status.code() == Some(78)), "{text}");
+    assert!(
+        matches!(error, Error::ServerEnded { status, .. } if status.code() == Some(78)),
+        "{text}"
+    );
     assert!(text.contains("no such guest"), "{text}");
 }
 
 #[test]
 fn a_peer_that_never_listens_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
-    let spec = Spec { timeout: Duration::from_millis(50), ..spec(dir.path(), "sleep", &["60"]) };
+    let spec = Spec {
+        timeout: Duration::from_millis(50),
+        ..spec(dir.path(), "sleep", &["60"])
+    };
     assert!(matches!(Server::start(&spec), Err(Error::ServerSilent { .. })));
 }
 
 #[test]
 fn a_program_that_is_not_there_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let error = Server::start(&spec(dir.path(), "/no/such/program", &[])).unwrap_err().to_string();
+    let error = Server::start(&spec(dir.path(), "/no/such/program", &[]))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("/no/such/program"), "{error}");
 }
 

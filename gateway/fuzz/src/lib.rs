@@ -18,16 +18,26 @@ use door::guard::HeadLimits;
 use tests::oracle::{self, outcome, whole};
 
 /// Bounds that a fuzzer's short inputs can reach.
-const SMALL: HeadLimits =
-    HeadLimits { head_bytes: 128, header_count: 4, uri_bytes: 24, chunk_line_bytes: 16, trailer_bytes: 48 };
+const SMALL: HeadLimits = HeadLimits {
+    head_bytes: 128,
+    header_count: 4,
+    uri_bytes: 24,
+    chunk_line_bytes: 16,
+    trailer_bytes: 48,
+};
 
 /// The guard judges a stream alike however it is cut into reads, and httparse finds the same requests in what passed.
 pub fn judged_alike(data: &[u8]) {
-    let Some((&stride, bytes)) = data.split_first() else { return };
+    let Some((&stride, bytes)) = data.split_first() else {
+        return;
+    };
     for limits in [HeadLimits::default(), SMALL] {
         let expected = outcome(limits, bytes, []);
         assert_eq!(outcome(limits, bytes, 0..bytes.len()), expected);
-        assert_eq!(outcome(limits, bytes, (0..bytes.len()).step_by(usize::from(stride) + 1)), expected);
+        assert_eq!(
+            outcome(limits, bytes, (0..bytes.len()).step_by(usize::from(stride) + 1)),
+            expected
+        );
         oracle::agrees_with_httparse(&bytes[..expected.passed], expected.heads);
     }
 }

@@ -50,10 +50,8 @@ pub(super) fn resolve(draft: Draft, sources: &[Arc<Source>], sink: &Sink) -> Res
 }
 
 fn check_counts(draft: &Draft, sources: &[Arc<Source>], sink: &Sink) {
-    let Some(source) = sources.first() else {
-        return;
-    };
-    let whole = || Location::new(source, None, "");
+    let nowhere = Source::toml("configuration", "", "");
+    let whole = || Location::new(sources.first().unwrap_or(&nowhere), None, "");
     if draft.listeners_count == 0 && !draft.incomplete {
         let error = ConfigError::new(whole(), "there is no [[listener]]: nothing would be served");
         sink.report(error.help("add [[listener]] with address = \"127.0.0.1:8080\""));
@@ -73,13 +71,21 @@ fn check_counts(draft: &Draft, sources: &[Arc<Source>], sink: &Sink) {
 /// connections out to either.
 fn check_addresses(listeners: &[ListenerDraft], admin: Option<&AdminConfig>, sink: &Sink) {
     let mut seen: Vec<(SocketAddr, &Location, &str)> = Vec::new();
-    if let Some(AdminConfig { address: AdminAddress::Tcp(address), location }) = admin {
+    if let Some(AdminConfig {
+        address: AdminAddress::Tcp(address),
+        location,
+    }) = admin
+    {
         seen.push((*address, location, "the admin API"));
     }
     for listener in listeners {
         let collision = seen.iter().find(|(address, ..)| overlap(*address, listener.address));
         if let Some((address, location, who)) = collision {
-            let address = if *address == listener.address { String::new() } else { format!(" on {address}") };
+            let address = if *address == listener.address {
+                String::new()
+            } else {
+                format!(" on {address}")
+            };
             let message = format!("{} is taken by {who}{address} at {location}", listener.address);
             let error = ConfigError::new(listener.location.clone(), message).label("taken already");
             let error = error.also((*location).clone(), "taken here");
@@ -156,7 +162,13 @@ fn resolve_routes(
         };
         let name = name?;
         draft.spec.name = name.as_str().to_owned();
-        Some(RouteConfig { name, spec: draft.spec, limits: draft.limits, target, location: draft.location })
+        Some(RouteConfig {
+            name,
+            spec: draft.spec,
+            limits: draft.limits,
+            target,
+            location: draft.location,
+        })
     };
     drafts.into_iter().zip(names).filter_map(resolve).collect()
 }
@@ -174,7 +186,10 @@ fn resolve_component(
     // What is missing may stand in the text that could not be read.
     if !incomplete {
         let error = ConfigError::new(reference.location.clone(), format!("there is no component `{name}`"));
-        let error = match suggest::closest(name, components.keys().map(String::as_str)) {
+        // A report is cut long before the last of so many: looking each of them up would take minutes.
+        let shown = sink.count() < limits::CONFIG_ERRORS_COUNT;
+        let candidates = components.keys().map(String::as_str).filter(|_| shown);
+        let error = match suggest::closest(name, candidates) {
             Some(meant) => error.label(format!("did you mean `{meant}`?")),
             None => error.label("not defined"),
         };
@@ -188,8 +203,14 @@ fn check_routes(drafts: &[RouteDraft], sink: &Sink) {
     // A match that was read in part would seem to take more than was written.
     let complete: Vec<&RouteDraft> = drafts.iter().filter(|draft| draft.places.complete).collect();
     let named = |draft: &&RouteDraft| {
-        let name = draft.name.as_ref().map_or_else(String::new, |(name, _)| name.to_string());
-        RouteSpec { name, ..draft.spec.clone() }
+        let name = draft
+            .name
+            .as_ref()
+            .map_or_else(String::new, |(name, _)| name.to_string());
+        RouteSpec {
+            name,
+            ..draft.spec.clone()
+        }
     };
     let specs: Vec<RouteSpec> = complete.iter().map(named).collect();
     let Err(errors) = RouteTable::build(&specs) else {

@@ -75,8 +75,16 @@ impl Default for ComponentLimits {
 }
 
 /// What a component may be granted. None is served yet, but a misspelt one is told apart from these.
-const GRANTS: [&str; 8] =
-    ["keyvalue", "blobstore", "http", "dirs", "secrets", "websocket", "messaging", "sql"];
+const GRANTS: [&str; 8] = [
+    "keyvalue",
+    "blobstore",
+    "http",
+    "dirs",
+    "secrets",
+    "websocket",
+    "messaging",
+    "sql",
+];
 
 pub(super) fn read(named: &NamedField<'_>) -> Option<ComponentConfig> {
     let name = named.name.parse::<Name>().ok().or_else(|| {
@@ -95,7 +103,9 @@ pub(super) fn read(named: &NamedField<'_>) -> Option<ComponentConfig> {
         refuse_grants(&grants);
     }
     let config = table.take("config").and_then(|field| read_settings(&field, check_key));
-    let env = table.take("env").and_then(|field| read_settings(&field, check_variable));
+    let env = table
+        .take("env")
+        .and_then(|field| read_settings(&field, check_variable));
     let args = read_args(&mut table);
     table.finish();
     let source = source?;
@@ -148,7 +158,10 @@ fn read_isolation(field: &Field<'_>) -> Option<Isolation> {
         return Some(Isolation::Fresh);
     }
     field.fail(
-        format!("`isolation = \"{}\"` is not served by this version of Tidegate yet", field.string()?),
+        format!(
+            "`isolation = \"{}\"` is not served by this version of Tidegate yet",
+            field.string()?
+        ),
         "not served yet",
         "remove it: every request then has a fresh instance",
     )
@@ -173,7 +186,10 @@ fn refuse_grants(field: &Field<'_>) {
         };
         if !empty {
             grant.fail_name::<()>(
-                format!("the grant `{}` is not served by this version of Tidegate yet", grant.name),
+                format!(
+                    "the grant `{}` is not served by this version of Tidegate yet",
+                    grant.name
+                ),
                 "not served yet",
                 "remove it: the interface still links, and the guest's calls to it are denied",
             );
@@ -201,7 +217,10 @@ fn read_limits(field: &Field<'_>) -> Option<ComponentLimits> {
     if let Some(count) = table.take("concurrency").and_then(|field| field.integer(concurrency)) {
         resolved.concurrency = count;
     }
-    if let Some(count) = table.take("queue").and_then(|field| field.integer(0..=limits::QUEUE_COUNT_MAX)) {
+    if let Some(count) = table
+        .take("queue")
+        .and_then(|field| field.integer(0..=limits::QUEUE_COUNT_MAX))
+    {
         resolved.queue = count;
     }
     if let Some(time) = table.take("queue_time").and_then(|field| field.duration(Zero::Allowed)) {
@@ -238,7 +257,10 @@ fn check_variable(named: &NamedField<'_>) -> Option<()> {
         return Some(());
     }
     named.fail_name(
-        format!("\"{}\" is not the name of an environment variable", named.name.escape_debug()),
+        format!(
+            "\"{}\" is not the name of an environment variable",
+            named.name.escape_debug()
+        ),
         "not a variable's name",
         secret::VARIABLE_HELP,
     )
@@ -250,7 +272,11 @@ fn read_args(table: &mut Table<'_>) -> Vec<String> {
         let text = item.string()?;
         if text.contains('\0') {
             let message = format!("`{}` holds a NUL character", item.path());
-            return item.fail(message, "holds a NUL", "guests read arguments as C strings, which end at a NUL");
+            return item.fail(
+                message,
+                "holds a NUL",
+                "guests read arguments as C strings, which end at a NUL",
+            );
         }
         Some(text.to_owned())
     };

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
-    MietteSpanContents, SourceCode, SourceSpan, SpanContents,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
+    SourceSpan, SpanContents,
 };
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
@@ -22,15 +22,11 @@ const REPORT_WIDTH: usize = 100;
 pub struct Location {
     source: Arc<Source>,
     span: Option<Range<usize>>,
-    path: String,
+    path: Box<str>,
 }
 
 impl Location {
-    pub(super) fn new(
-        source: &Arc<Source>,
-        span: Option<Range<usize>>,
-        path: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(source: &Arc<Source>, span: Option<Range<usize>>, path: impl Into<Box<str>>) -> Self {
         Self {
             source: Arc::clone(source),
             span,
@@ -96,20 +92,27 @@ impl PartialEq for Location {
 
 impl Eq for Location {}
 
+/// Another place that an error is about.
+#[derive(Debug, Clone)]
+struct Second {
+    location: Location,
+    label: &'static str,
+}
+
 /// One thing that is wrong, at one place, with what to do about it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{location}: {message}")]
 pub struct ConfigError {
     location: Location,
-    message: String,
-    label: Option<String>,
-    help: Option<String>,
-    also: Option<(Location, String)>,
+    message: Box<str>,
+    label: Option<Box<str>>,
+    help: Option<Box<str>>,
+    also: Option<Box<Second>>,
 }
 
 impl ConfigError {
     /// An error at `location`; the message is a clause without a full stop.
-    pub fn new(location: Location, message: impl Into<String>) -> Self {
+    pub fn new(location: Location, message: impl Into<Box<str>>) -> Self {
         Self {
             location,
             message: message.into(),
@@ -121,23 +124,23 @@ impl ConfigError {
 
     /// Words beside the underlined text.
     #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
+    pub fn label(mut self, label: impl Into<Box<str>>) -> Self {
         self.label = Some(label.into());
         self
     }
 
     /// What to do about it.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub fn help(mut self, help: impl Into<Box<str>>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// A second place in the same file to underline; a place elsewhere belongs in the message.
     #[must_use]
-    pub fn also(mut self, location: Location, label: impl Into<String>) -> Self {
+    pub fn also(mut self, location: Location, label: &'static str) -> Self {
         if Arc::ptr_eq(&location.source, &self.location.source) {
-            self.also = Some((location, label.into()));
+            self.also = Some(Box::new(Second { location, label }));
         }
         self
     }
@@ -163,16 +166,17 @@ impl ConfigError {
     }
 }
 
-/// `{ file, line, column, path, message, help }`; line, column and help may be null.
+/// `{ file, line, column, path, message, label, help }`; line, column, label and help may be null.
 impl Serialize for ConfigError {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let position = self.location.position();
-        let mut object = serializer.serialize_struct("ConfigError", 6)?;
+        let mut object = serializer.serialize_struct("ConfigError", 7)?;
         object.serialize_field("file", self.location.source.name())?;
         object.serialize_field("line", &position.map(|position| position.line))?;
         object.serialize_field("column", &position.map(|position| position.column))?;
         object.serialize_field("path", &self.location.path)?;
         object.serialize_field("message", &self.message)?;
+        object.serialize_field("label", &self.label)?;
         object.serialize_field("help", &self.help)?;
         object.end()
     }
@@ -189,8 +193,12 @@ pub enum ReportStyle {
 
 /// Everything that is wrong with a configuration, in the order of its files; never empty.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the configuration has {}: {}", counted(.0.len() + .1), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-pub struct ConfigErrors(Vec<ConfigError>, usize);
+#[error("the configuration has {}: {}", counted(self.count()), in_one_line(errors))]
+pub struct ConfigErrors {
+    errors: Vec<ConfigError>,
+    /// How many more there were than are kept.
+    omitted: usize,
+}
 
 impl ConfigErrors {
     /// `Ok` when there is no error.
@@ -200,7 +208,7 @@ impl ConfigErrors {
         }
         let omitted = errors.len().saturating_sub(limits::CONFIG_ERRORS_COUNT);
         errors.truncate(limits::CONFIG_ERRORS_COUNT);
-        Err(Self(errors, omitted))
+        Err(Self { errors, omitted })
     }
 
     /// Joins errors found later, such as a component that does not load, at their [`Location`]s.
@@ -210,12 +218,12 @@ impl ConfigErrors {
 
     /// The errors in the order of their files and places.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.0.iter()
+        self.errors.iter()
     }
 
     /// How many there are, those beyond [`limits::CONFIG_ERRORS_COUNT`] included.
     pub fn count(&self) -> usize {
-        self.0.len() + self.1
+        self.errors.len() + self.omitted
     }
 
     /// The whole report: every error with the text around it, then the count.
@@ -228,15 +236,15 @@ impl ConfigErrors {
             .with_links(false)
             .with_width(REPORT_WIDTH);
         let mut report = String::new();
-        for error in &self.0 {
+        for error in &self.errors {
             // Writing to a String cannot fail, but a text miette refuses to draw must still be named.
             if handler.render_report(&mut report, &Drawn(error)).is_err() {
                 report.push_str(&error.to_string());
             }
             report.push('\n');
         }
-        if self.1 > 0 {
-            report.push_str(&format!("... and {} more\n", self.1));
+        if self.omitted > 0 {
+            report.push_str(&format!("... and {} more\n", self.omitted));
         }
         report.push_str(&format!("the configuration has {}\n", counted(self.count())));
         report
@@ -245,14 +253,21 @@ impl ConfigErrors {
 
 impl From<ConfigError> for ConfigErrors {
     fn from(error: ConfigError) -> Self {
-        Self(vec![error], 0)
+        Self {
+            errors: vec![error],
+            omitted: 0,
+        }
     }
 }
 
 impl Serialize for ConfigErrors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        self.errors.serialize(serializer)
     }
+}
+
+fn in_one_line(errors: &[ConfigError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn counted(count: usize) -> String {
@@ -292,10 +307,10 @@ impl Diagnostic for Drawn<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let here = self.0.location.source_span()?;
-        let label = self.0.label.clone().unwrap_or_else(|| "here".to_owned());
-        let also = self.0.also.iter().filter_map(|(location, label)| {
-            let span = location.source_span()?;
-            Some(LabeledSpan::new_with_span(Some(label.clone()), span))
+        let label = self.0.label.as_deref().unwrap_or("here").to_owned();
+        let also = self.0.also.iter().filter_map(|second| {
+            let span = second.location.source_span()?;
+            Some(LabeledSpan::new_with_span(Some(second.label.to_owned()), span))
         });
         let primary = LabeledSpan::new_primary_with_span(Some(label), here);
         Some(Box::new(std::iter::once(primary).chain(also)))
@@ -309,15 +324,18 @@ impl SourceCode for Source {
         context_lines_before: usize,
         context_lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let contents = self
-            .text()
-            .read_span(span, context_lines_before, context_lines_after)?;
+        let contents = self.text().read_span(span, context_lines_before, context_lines_after)?;
+        // The crate counts bytes where people count characters; it asks without context for the place it prints.
+        let column = match context_lines_before {
+            0 => self.position(span.offset()).column - 1,
+            _ => contents.column(),
+        };
         Ok(Box::new(MietteSpanContents::new_named(
             self.name().to_owned(),
             contents.data(),
             *contents.span(),
             contents.line(),
-            contents.column(),
+            column,
             contents.line_count(),
         )))
     }

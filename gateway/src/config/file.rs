@@ -11,7 +11,7 @@ use crate::limits;
 /// How a text is written. Both say the same model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// TOML 1.0, the form people write.
+    /// TOML, the form people write.
     Toml,
     /// JSON, the form generators and the admin API send.
     Json,
@@ -37,20 +37,12 @@ pub struct Position {
 
 impl Source {
     /// A TOML text. `name` is what errors call it; relative paths in it start from `folder`.
-    pub fn toml(
-        name: impl Into<String>,
-        folder: impl Into<PathBuf>,
-        text: impl Into<String>,
-    ) -> Arc<Self> {
+    pub fn toml(name: impl Into<String>, folder: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Self::new(name.into(), folder.into(), text.into(), Format::Toml)
     }
 
     /// A JSON text of the same model.
-    pub fn json(
-        name: impl Into<String>,
-        folder: impl Into<PathBuf>,
-        text: impl Into<String>,
-    ) -> Arc<Self> {
+    pub fn json(name: impl Into<String>, folder: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Self::new(name.into(), folder.into(), text.into(), Format::Json)
     }
 
@@ -91,9 +83,7 @@ impl Source {
 
     /// The line and column of a byte offset; one past the end is the end.
     pub fn position(&self, offset: usize) -> Position {
-        let starts = self
-            .line_starts
-            .get_or_init(|| line_starts(&self.text));
+        let starts = self.line_starts.get_or_init(|| line_starts(&self.text));
         let line = starts.partition_point(|start| *start <= offset).max(1);
         let start = starts.get(line - 1).copied().unwrap_or(0);
         let column = self
@@ -156,7 +146,8 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
         let name = PathBuf::from(entry.map_err(fail)?.file_name());
         let hidden = name.as_os_str().as_encoded_bytes().first() == Some(&b'.');
         let toml = name.extension().is_some_and(|extension| extension == "toml");
-        if toml && !hidden && folder.join(&name).is_file() {
+        // A link to nowhere is not passed over: reading it will say so.
+        if toml && !hidden && !folder.join(&name).is_dir() {
             names.push(name);
         }
     }
@@ -165,10 +156,11 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 fn read_file(path: &Path) -> Result<Arc<Source>, ConfigError> {
-    let bytes = read_bounded(path, limits::CONFIG_FILE_BYTES)
-        .map_err(|reason| unreadable(path, &reason))?;
+    let bytes = read_bounded(path, limits::CONFIG_FILE_BYTES).map_err(|reason| unreadable(path, &reason))?;
     let name = path.display().to_string();
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    // Absolute, so that what is resolved from it does not depend on where the process stands later.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = std::path::absolute(folder.join(".")).unwrap_or_else(|_| folder.to_path_buf());
     let json = path.extension().is_some_and(|extension| extension == "json");
     let format = if json { Format::Json } else { Format::Toml };
     match String::from_utf8(bytes) {
@@ -177,12 +169,7 @@ fn read_file(path: &Path) -> Result<Arc<Source>, ConfigError> {
     }
 }
 
-fn not_utf8(
-    name: String,
-    folder: PathBuf,
-    error: std::string::FromUtf8Error,
-    format: Format,
-) -> ConfigError {
+fn not_utf8(name: String, folder: PathBuf, error: std::string::FromUtf8Error, format: Format) -> ConfigError {
     let at = error.utf8_error().valid_up_to();
     let mut bytes = error.into_bytes();
     bytes.truncate(at);

@@ -158,10 +158,16 @@ fn read_limits(field: &Field<'_>) -> Option<ListenerLimits> {
         resolved.connections_per_address = count;
     }
     let header = limits::HEADER_BYTES_MIN..=limits::HEADER_BYTES_MAX;
-    if let Some(bytes) = table.take("header_bytes").and_then(|field| field.size_in_memory(header)) {
+    if let Some(bytes) = table
+        .take("header_bytes")
+        .and_then(|field| field.size_in_memory(header))
+    {
         resolved.header_bytes = bytes;
     }
-    if let Some(bytes) = table.take("body").and_then(|field| field.size(0..=limits::BODY_BYTES_MAX)) {
+    if let Some(bytes) = table
+        .take("body")
+        .and_then(|field| field.size(0..=limits::BODY_BYTES_MAX))
+    {
         resolved.body = bytes;
     }
     for (key, duration) in [

@@ -1,5 +1,6 @@
 //! The tree both formats are parsed to: values with the places they are written at. JSON has no places.
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::de::{DeTable, DeValue};
 
+use super::duplicate::Definitions;
 use super::error::{ConfigError, Location};
 use super::file::{Format, Source};
 use crate::limits;
@@ -81,107 +83,23 @@ fn parse_toml(source: &Arc<Source>) -> Parsed {
         value: table_value(table.into_inner()),
         span: Some(0..0),
     };
+    // The first of two definitions stays in the tree, so the rest of the text can still be checked.
     let sound = syntax.iter().all(|error| error.message() == DUPLICATE);
-    let mut errors = Vec::new();
-    for error in syntax.iter().take(limits::CONFIG_ERRORS_COUNT) {
+    let definitions = LazyCell::new(|| Definitions::of(source, &root));
+    let describe = |error: &toml::de::Error| {
         let span = error.span().unwrap_or(0..0);
-        let location = Location::new(source, Some(span.clone()), "");
         if error.message() == DUPLICATE {
-            // The first of the two stays in the tree, so the rest of the file can still be checked.
-            errors.push(duplicate(source, &root, &span, location));
-        } else {
-            let message = format!("not valid TOML: {}", error.message());
-            errors.push(ConfigError::new(location, message));
+            return definitions.error(&span);
         }
-    }
-    Parsed {
-        root,
-        errors,
-        sound,
-    }
+        let location = Location::new(source, Some(span), "");
+        ConfigError::new(location, format!("not valid TOML: {}", error.message()))
+    };
+    let errors = syntax.iter().take(limits::CONFIG_ERRORS_COUNT).map(describe).collect();
+    Parsed { root, errors, sound }
 }
 
-/// What the toml crate says of a key that comes twice; its error names the second place only.
+/// What the toml crate says of a key that comes twice.
 const DUPLICATE: &str = "duplicate key";
-
-fn duplicate(
-    source: &Arc<Source>,
-    root: &Node,
-    second: &Range<usize>,
-    location: Location,
-) -> ConfigError {
-    let key = source.text().get(second.clone()).unwrap_or("");
-    let first = match header_path(source.text(), second) {
-        Some(path) => key_at(root, &path),
-        None => nearest_key(root, key.trim_matches(['"', '\'']), second.start),
-    };
-    let Some(first) = first else {
-        return ConfigError::new(location, format!("`{key}` is defined twice"))
-            .label("defined again here");
-    };
-    let first = Location::new(source, Some(first), "");
-    ConfigError::new(location, format!("`{key}` is defined twice, first at {first}"))
-        .label("defined again here")
-        .also(first, "first defined here")
-}
-
-/// The path a `[table.header]` names up to and with the key at `span`, or `None` where that key is not in a
-/// header.
-fn header_path(text: &str, span: &Range<usize>) -> Option<Vec<String>> {
-    let line_start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
-    let keys = text.get(line_start..span.end)?.trim_start();
-    let keys = keys.strip_prefix('[')?.trim_start_matches('[');
-    let line = format!("{keys} = 0");
-    let mut at = DeTable::parse(&line).ok()?.into_inner();
-    let mut path = Vec::new();
-    loop {
-        let (key, value) = at.into_iter().next()?;
-        path.push(key.into_inner().into_owned());
-        match value.into_inner() {
-            DeValue::Table(inner) => at = inner,
-            _ => return Some(path),
-        }
-    }
-}
-
-/// Where the key at a path is written.
-fn key_at(root: &Node, path: &[String]) -> Option<Range<usize>> {
-    let mut at = root;
-    let mut found = None;
-    for key in path {
-        // A header under an array of tables goes into its last element.
-        while let Value::Array(items) = &at.value {
-            at = items.last()?;
-        }
-        let Value::Table(entries) = &at.value else {
-            return None;
-        };
-        let entry = entries.iter().find(|entry| entry.key == *key)?;
-        found.clone_from(&entry.key_span);
-        at = &entry.node;
-    }
-    found
-}
-
-/// Where a key of this name is written last before `offset`.
-fn nearest_key(node: &Node, key: &str, offset: usize) -> Option<Range<usize>> {
-    match &node.value {
-        Value::Array(items) => items
-            .iter()
-            .filter_map(|item| nearest_key(item, key, offset))
-            .max_by_key(|span| span.start),
-        Value::Table(entries) => entries
-            .iter()
-            .flat_map(|entry| {
-                let own = entry.key_span.clone().filter(|_| entry.key == key);
-                [own, nearest_key(&entry.node, key, offset)]
-            })
-            .flatten()
-            .filter(|span| span.start < offset)
-            .max_by_key(|span| span.start),
-        _ => None,
-    }
-}
 
 fn table_value(table: DeTable<'_>) -> Value {
     let mut entries: Vec<Entry> = table
@@ -205,9 +123,9 @@ fn toml_value(value: DeValue<'_>) -> Value {
         DeValue::String(text) => Value::String(text.into_owned()),
         // TOML integers fit i64, which the parser has not checked yet; i128 holds every one that does, and
         // what does not fit that either is out of every range.
-        DeValue::Integer(integer) => Value::Integer(
-            i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX),
-        ),
+        DeValue::Integer(integer) => {
+            Value::Integer(i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX))
+        }
         DeValue::Float(float) => Value::Float(float.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(boolean) => Value::Boolean(boolean),
         DeValue::Datetime(_) => Value::Datetime,

@@ -90,16 +90,16 @@ impl<'a> Field<'a> {
     }
 
     /// An error at this value, not yet reported.
-    pub(super) fn error(&self, message: impl Into<String>) -> ConfigError {
+    pub(super) fn error(&self, message: impl Into<Box<str>>) -> ConfigError {
         ConfigError::new(self.location(), message)
     }
 
     /// Reports an error at this value; answers `None` for the reader to pass on.
     pub(super) fn fail<T>(
         &self,
-        message: impl Into<String>,
-        label: impl Into<String>,
-        help: impl Into<String>,
+        message: impl Into<Box<str>>,
+        label: impl Into<Box<str>>,
+        help: impl Into<Box<str>>,
     ) -> Option<T> {
         let error = self.error(message).label(label).help(help);
         self.cx.sink.report(error);
@@ -112,7 +112,9 @@ impl<'a> Field<'a> {
         let path = &self.path;
         let message = format!("`{path}` must be {expected}, not {found}");
         let error = self.error(message).label(format!("this is {found}"));
-        self.cx.sink.report(if help.is_empty() { error } else { error.help(help) });
+        self.cx
+            .sink
+            .report(if help.is_empty() { error } else { error.help(help) });
         None
     }
 
@@ -217,9 +219,9 @@ impl NamedField<'_> {
     /// Reports an error at the name.
     pub(super) fn fail_name<T>(
         &self,
-        message: impl Into<String>,
-        label: impl Into<String>,
-        help: impl Into<String>,
+        message: impl Into<Box<str>>,
+        label: impl Into<Box<str>>,
+        help: impl Into<Box<str>>,
     ) -> Option<T> {
         let error = ConfigError::new(self.at.clone(), message);
         self.field.cx.sink.report(error.label(label).help(help));
@@ -231,7 +233,10 @@ impl NamedField<'_> {
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     field: Field<'a>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "names the definition that tests hold the reader against"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "names the definition that tests hold the reader against")
+    )]
     kind: &'static str,
     entries: &'a [Entry],
     known: Vec<&'static str>,
@@ -335,7 +340,10 @@ fn report_repeated(field: &Field<'_>, entries: &[Entry]) {
         if !seen.insert(entry.key.as_str()) {
             let location = key_location(field, entry);
             let message = format!("`{}` is defined twice", location.path());
-            field.cx.sink.report(ConfigError::new(location, message).label("defined again here"));
+            field
+                .cx
+                .sink
+                .report(ConfigError::new(location, message).label("defined again here"));
         }
     }
 }

@@ -69,8 +69,14 @@ pub(super) fn read(field: &Field<'_>) -> Option<RouteDraft> {
     let limits = table.take("limits");
     let target = target::read(&mut table);
     for (key, help) in [
-        ("sticky", "it goes with `split`, which is not served either: remove both"),
-        ("rewrite", "remove it: the component sees the path as the client sent it"),
+        (
+            "sticky",
+            "it goes with `split`, which is not served either: remove both",
+        ),
+        (
+            "rewrite",
+            "remove it: the component sees the path as the client sent it",
+        ),
         ("websocket", "remove it: the route then serves plain HTTP"),
     ] {
         table.refuse_unserved(key, help);
@@ -105,7 +111,11 @@ fn read_match(table: &mut Table<'_>) -> (RouteSpec, Places) {
         let methods = read_words(&field, "any method is taken when `methods` is left out");
         spec.methods = methods.iter().filter_map(read_method).collect();
     }
-    for named in table.take("headers").and_then(|field| field.named()).unwrap_or_default() {
+    for named in table
+        .take("headers")
+        .and_then(|field| field.named())
+        .unwrap_or_default()
+    {
         let value = read_value(&named.field);
         let header = target::read_header_name(&named);
         if let (Some(header), Some(value)) = (header, value) {
@@ -159,7 +169,11 @@ fn read_method(field: &Field<'_>) -> Option<Method> {
         return field.fail(message, format!("did you mean \"{upper}\"?"), "methods have case");
     }
     if text == "CONNECT" {
-        return field.fail("CONNECT is not routed", "not routed", "Tidegate is no forward proxy: remove it");
+        return field.fail(
+            "CONNECT is not routed",
+            "not routed",
+            "Tidegate is no forward proxy: remove it",
+        );
     }
     Method::from_bytes(text.as_bytes()).ok().or_else(|| {
         let message = format!("\"{}\" is not a method", text.escape_debug());
@@ -206,12 +220,20 @@ fn read_network(field: &Field<'_>) -> Option<IpNet> {
     let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     let Some(network) = network else {
         let message = format!("\"{}\" is not an address range", text.escape_debug());
-        return field.fail(message, "not a range", "such as \"10.0.0.0/8\", \"2001:db8::/32\" or one address");
+        return field.fail(
+            message,
+            "not a range",
+            "such as \"10.0.0.0/8\", \"2001:db8::/32\" or one address",
+        );
     };
     if network.trunc() != network {
         // 10.1.2.3/8 is a range or an address: which one was meant decides who gets in.
         let message = format!("{network} has bits set beyond its prefix");
-        let help = format!("write \"{}\" for the range, or \"{}\" for one address", network.trunc(), network.addr());
+        let help = format!(
+            "write \"{}\" for the range, or \"{}\" for one address",
+            network.trunc(),
+            network.addr()
+        );
         return field.fail(message, "a range or one address?", help);
     }
     Some(network)
@@ -219,11 +241,17 @@ fn read_network(field: &Field<'_>) -> Option<IpNet> {
 
 fn read_limits(field: &Field<'_>) -> Option<RouteLimits> {
     let mut table = field.table("RouteLimits")?;
-    let body = table.take("body").and_then(|field| field.size(0..=limits::BODY_BYTES_MAX));
+    let body = table
+        .take("body")
+        .and_then(|field| field.size(0..=limits::BODY_BYTES_MAX));
     let deadline = table.take("deadline").and_then(|field| field.duration_or_none());
     let body_deadline = table.take("body_deadline").and_then(|field| field.duration_or_none());
     table.finish();
-    Some(RouteLimits { body, deadline, body_deadline })
+    Some(RouteLimits {
+        body,
+        deadline,
+        body_deadline,
+    })
 }
 
 #[cfg(test)]

@@ -125,11 +125,7 @@ impl<'a> Field<'a> {
             _ => return self.wrong_type("a duration", HELP),
         };
         let Ok(duration) = humantime::parse_duration(text) else {
-            return self.fail(
-                format!("`{}` is not a duration", self.path()),
-                "not a duration",
-                HELP,
-            );
+            return self.fail(format!("`{}` is not a duration", self.path()), "not a duration", HELP);
         };
         if duration > limits::CONFIG_DURATION_MAX {
             let longest = duration_text(limits::CONFIG_DURATION_MAX);
@@ -229,12 +225,7 @@ pub(super) fn none_if_zero(duration: Duration) -> Option<Duration> {
 
 /// A size as configurations write it, exactly.
 pub(super) fn size_text(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [
-        (1 << 40, "TiB"),
-        (1 << 30, "GiB"),
-        (1 << 20, "MiB"),
-        (1 << 10, "KiB"),
-    ];
+    const UNITS: [(u64, &str); 4] = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     UNITS
         .iter()
         .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))

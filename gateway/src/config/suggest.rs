@@ -46,10 +46,7 @@ const SYNONYMS: &[(&str, &str)] = &[
 ];
 
 /// The candidate that `given` was probably meant to be, if one is near enough to say so.
-pub(super) fn closest<'a>(
-    given: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn closest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A longer name forgives more slips; with one letter in three wrong it is another word.
     let allowed = (given.chars().count() / 3).clamp(1, 3);
     let given = given.to_lowercase().replace('-', "_");

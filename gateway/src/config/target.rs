@@ -86,7 +86,9 @@ fn exactly_one(table: &Table<'_>, given: &[(&str, Location)]) -> bool {
             for (key, at) in rest {
                 let message = format!("a route has one target, and this one has `{first}` and `{key}`");
                 let error = super::error::ConfigError::new(at.clone(), message);
-                let error = error.label("a second target").also(first_at.clone(), "the first target");
+                let error = error
+                    .label("a second target")
+                    .also(first_at.clone(), "the first target");
                 sink.report(error.help(HELP));
             }
             false
@@ -105,7 +107,10 @@ fn read_respond(field: &Field<'_>) -> Option<TargetDraft> {
     let mut table = field.table("Respond")?;
     let status = table.take("status");
     let body = table.take("body");
-    let headers = table.take("headers").and_then(|field| field.named()).unwrap_or_default();
+    let headers = table
+        .take("headers")
+        .and_then(|field| field.named())
+        .unwrap_or_default();
     table.finish();
     let headers = read_headers(&headers);
     let status = match status {
@@ -116,7 +121,9 @@ fn read_respond(field: &Field<'_>) -> Option<TargetDraft> {
         Some(body) => body.string()?,
         None => "",
     };
-    if let (Some(body), false) = (&body, text.is_empty()) && has_no_body(status) {
+    if let (Some(body), false) = (&body, text.is_empty())
+        && has_no_body(status)
+    {
         return body.fail(
             format!("an answer with status {} has no body", status.as_u16()),
             "would never be sent",
@@ -132,7 +139,12 @@ fn read_respond(field: &Field<'_>) -> Option<TargetDraft> {
 
 /// RFC 9110 §15: these answers end with their head.
 fn has_no_body(status: StatusCode) -> bool {
-    [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
+    [
+        StatusCode::NO_CONTENT,
+        StatusCode::RESET_CONTENT,
+        StatusCode::NOT_MODIFIED,
+    ]
+    .contains(&status)
 }
 
 /// Fields that say how a message is framed or its connection kept: the gateway writes these itself.
@@ -192,7 +204,9 @@ fn read_header_value(field: &Field<'_>) -> Option<HeaderValue> {
 
 fn read_status(field: &Field<'_>, codes: std::ops::RangeInclusive<usize>) -> Option<StatusCode> {
     let code = field.integer(codes)?;
-    u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok())
+    u16::try_from(code)
+        .ok()
+        .and_then(|code| StatusCode::from_u16(code).ok())
 }
 
 fn read_redirect(field: &Field<'_>) -> Option<TargetDraft> {
@@ -205,7 +219,10 @@ fn read_redirect(field: &Field<'_>) -> Option<TargetDraft> {
         Some(status) => read_redirect_status(&status)?,
         None => StatusCode::PERMANENT_REDIRECT,
     };
-    Some(TargetDraft::Fixed(TargetConfig::Redirect(RedirectConfig { to: to?, status })))
+    Some(TargetDraft::Fixed(TargetConfig::Redirect(RedirectConfig {
+        to: to?,
+        status,
+    })))
 }
 
 fn read_redirect_status(field: &Field<'_>) -> Option<StatusCode> {
@@ -233,7 +250,9 @@ fn read_destination(field: &Field<'_>) -> Option<HeaderValue> {
     let lower = text.to_ascii_lowercase();
     let known = lower.starts_with('/') || lower.starts_with("http://") || lower.starts_with("https://");
     // A Location field is a URI reference: visible ASCII, everything else percent-encoded.
-    let encoded = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`|".contains(&byte));
+    let encoded = text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`|".contains(&byte));
     let value = HeaderValue::from_str(text).ok();
     match value {
         Some(value) if known && encoded => Some(value),
@@ -241,7 +260,11 @@ fn read_destination(field: &Field<'_>) -> Option<HeaderValue> {
             let message = format!("`{}` has characters that a URL cannot hold", field.path());
             field.fail(message, "not a URL", "percent-encode everything but visible ASCII")
         }
-        _ => field.fail(format!("`{}` is not a destination", field.path()), "not a destination", HELP),
+        _ => field.fail(
+            format!("`{}` is not a destination", field.path()),
+            "not a destination",
+            HELP,
+        ),
     }
 }
 

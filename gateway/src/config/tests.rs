@@ -12,7 +12,10 @@ mod merge;
 mod report;
 
 /// Nothing outside the text is looked at; variables are those a test names here.
-pub(super) const TEXT_ONLY: Options = Options { check_files: false, variable: |_| None };
+pub(super) const TEXT_ONLY: Options = Options {
+    check_files: false,
+    variable: |_| None,
+};
 
 /// A listener, which every configuration needs.
 pub(super) const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:8080\"\n";
@@ -84,22 +87,32 @@ fn a_listener_is_all_that_is_needed() {
 fn an_empty_text_serves_nothing() {
     let errors = toml("").expect_err("refused");
     let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    assert_eq!(errors, ["gateway.toml: there is no [[listener]]: nothing would be served"]);
+    assert_eq!(
+        errors,
+        ["gateway.toml: there is no [[listener]]: nothing would be served"]
+    );
+    assert!(Config::from_sources(Vec::new(), TEXT_ONLY).is_err());
 }
 
 #[test]
 fn keys_at_the_root_are_checked() {
-    assert_bad("[gatway]", "1:2", &["unknown key `gatway` in the configuration", "did you mean `gateway`?"]);
+    assert_bad(
+        "[gatway]",
+        "1:2",
+        &["unknown key `gatway` in the configuration", "did you mean `gateway`?"],
+    );
     assert_bad("[components.x]", "1:2", &["did you mean `component`?"]);
     assert_bad("[[server]]", "1:3", &["did you mean `listener`?"]);
-    assert_bad("listener = 1\nx = 2\n[y]", "1:1", &["x"]);
 }
 
 #[test]
 fn tables_of_later_versions_are_refused_as_such() {
     for table in ["upstream.api", "store.default"] {
         let key = table.split('.').next().unwrap();
-        let words = [&*format!("`{key}` is not served by this version of Tidegate yet"), "remove it"];
+        let words = [
+            &*format!("`{key}` is not served by this version of Tidegate yet"),
+            "remove it",
+        ];
         assert_bad(&format!("[{table}]\nanything = 1"), "1:2", &words);
     }
 }
@@ -114,12 +127,23 @@ fn tables_have_their_shape() {
 #[test]
 fn syntax_errors_hide_no_others() {
     let broken = Source::toml("a.toml", "", "[component.hello\nsource = ");
-    let other = Source::toml("b.toml", "", "[gateway]\nworkerz = 1\n[[route]]\ncomponent = \"hello\"\n");
+    let other = Source::toml(
+        "b.toml",
+        "",
+        "[gateway]\nworkerz = 1\n[[route]]\ncomponent = \"hello\"\n",
+    );
     let errors = Config::from_sources(vec![broken, other], TEXT_ONLY).expect_err("refused");
     let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    let syntax = errors.iter().filter(|error| error.starts_with("a.toml:") && error.contains("not valid TOML"));
+    let syntax = errors
+        .iter()
+        .filter(|error| error.starts_with("a.toml:") && error.contains("not valid TOML"));
     assert!(syntax.count() >= 1, "{errors:#?}");
-    assert!(errors.iter().any(|error| error == "b.toml:2:1: unknown key `workerz` in `gateway`"), "{errors:#?}");
+    assert!(
+        errors
+            .iter()
+            .any(|error| error == "b.toml:2:1: unknown key `workerz` in `gateway`"),
+        "{errors:#?}"
+    );
     // The component, and a listener, may be in the file that could not be read.
     assert!(!errors.iter().any(|error| error.contains("there is no")), "{errors:#?}");
 }
@@ -221,12 +245,20 @@ fn equality_is_what_is_said_and_not_where() {
 #[test]
 fn the_digest_is_of_names_and_texts() {
     let digest = |parts: &[(&str, &str)]| {
-        let sources: Vec<_> = parts.iter().map(|(name, text)| Source::toml(*name, "", *text)).collect();
+        let sources: Vec<_> = parts
+            .iter()
+            .map(|(name, text)| Source::toml(*name, "", *text))
+            .collect();
         Digest::of(&sources)
     };
     let one = digest(&[("a", "b"), ("c", "d")]);
     assert_eq!(one, digest(&[("a", "b"), ("c", "d")]));
-    for other in [&[("a", "b"), ("d", "c")][..], &[("ab", ""), ("c", "d")], &[("c", "d"), ("a", "b")], &[("a", "b")]] {
+    for other in [
+        &[("a", "b"), ("d", "c")][..],
+        &[("ab", ""), ("c", "d")],
+        &[("c", "d"), ("a", "b")],
+        &[("a", "b")],
+    ] {
         assert_ne!(one, digest(other));
     }
     assert_eq!(one.to_string().len(), 64);
@@ -242,6 +274,19 @@ proptest! {
             prop_assert!(!errors.render(ReportStyle::Plain).is_empty());
             prop_assert!(!errors.render(ReportStyle::Fancy).is_empty());
             prop_assert!(serde_json::to_string(&errors).is_ok());
+        }
+    }
+
+    /// No damage to a whole configuration panics: the parser recovers from it, and reading goes on.
+    #[test]
+    fn no_damage_panics(cut in 0..100usize, length in 0..60usize, line in 0..200usize, paste in "[\\[\\]{}=\",.a\\n]{0,6}") {
+        let text = contract::all_on();
+        let at = text.match_indices('\n').nth(line % text.matches('\n').count()).map_or(0, |(at, _)| at);
+        let from = text.floor_char_boundary(at + cut);
+        let to = text.floor_char_boundary(from + length);
+        let damaged = format!("{}{paste}{}", &text[..from], &text[to..]);
+        if let Err(errors) = toml(&damaged) {
+            prop_assert!(!errors.render(ReportStyle::Plain).is_empty());
         }
     }
 

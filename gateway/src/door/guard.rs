@@ -142,7 +142,12 @@ enum Step {
 
 impl Guard {
     pub(crate) fn new(limits: HeadLimits) -> Self {
-        Self { limits, unit: Unit::Head(Head::default()), extension_bytes: 0, heads: 0 }
+        Self {
+            limits,
+            unit: Unit::Head(Head::default()),
+            extension_bytes: 0,
+            heads: 0,
+        }
     }
 
     /// Judges `input`, which begins at the first byte not yet passed.
@@ -156,14 +161,25 @@ impl Guard {
         loop {
             let rest = input.get(pass..).unwrap_or_default();
             if rest.is_empty() && !matches!(self.unit, Unit::Rejected(_)) {
-                return Scan { pass, verdict: Verdict::Ok };
+                return Scan {
+                    pass,
+                    verdict: Verdict::Ok,
+                };
             }
             match self.step(rest) {
                 Ok(Step::Pass(bytes)) => pass += bytes,
-                Ok(Step::Partial) => return Scan { pass, verdict: Verdict::NeedMore },
+                Ok(Step::Partial) => {
+                    return Scan {
+                        pass,
+                        verdict: Verdict::NeedMore,
+                    };
+                }
                 Err(rejection) => {
                     self.unit = Unit::Rejected(rejection);
-                    return Scan { pass, verdict: Verdict::Reject(rejection) };
+                    return Scan {
+                        pass,
+                        verdict: Verdict::Reject(rejection),
+                    };
                 }
             }
         }
@@ -219,8 +235,12 @@ impl Guard {
     }
 
     fn head(&mut self, rest: &[u8]) -> Result<Step, Fault> {
-        let Unit::Head(head) = &mut self.unit else { return Ok(Step::Partial) };
-        let Some((bytes, framing)) = head.read(rest, &self.limits)? else { return Ok(Step::Partial) };
+        let Unit::Head(head) = &mut self.unit else {
+            return Ok(Step::Partial);
+        };
+        let Some((bytes, framing)) = head.read(rest, &self.limits)? else {
+            return Ok(Step::Partial);
+        };
         self.heads += 1;
         self.extension_bytes = 0;
         self.unit = match framing {
@@ -235,13 +255,18 @@ impl Guard {
     fn framing(&mut self, rest: &[u8]) -> Result<Step, Fault> {
         let (bytes, next) = match &mut self.unit {
             Unit::ChunkLine => {
-                let Some(line) = chunk::line(rest, self.limits.chunk_line_bytes)? else { return Ok(Step::Partial) };
+                let Some(line) = chunk::line(rest, self.limits.chunk_line_bytes)? else {
+                    return Ok(Step::Partial);
+                };
                 self.extension_bytes += line.extension_bytes;
                 if self.extension_bytes > self.limits.trailer_bytes {
                     return Err(Fault::ChunkExtensionBytes);
                 }
                 let next = match line.size {
-                    0 => Unit::Trailers { fields: Fields::default(), at: 0 },
+                    0 => Unit::Trailers {
+                        fields: Fields::default(),
+                        at: 0,
+                    },
                     left => Unit::ChunkData { left },
                 };
                 (line.bytes, next)

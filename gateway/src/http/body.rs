@@ -147,12 +147,20 @@ impl ClientBody {
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(Some(Err(self.failed(error)))),
+        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Pending => {
+                self.cx.call().waits_for_body();
+                return Poll::Pending;
+            }
+            Poll::Ready(None) => {
+                self.cx.call().body_came(0);
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(self.failed(&error)))),
         };
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.cx.call().body_came(bytes);
         match self.left.checked_sub(bytes) {
             Some(left) => self.left = left,
             None => return Poll::Ready(Some(Err(self.stop(Cause::BodyTooLarge)))),
@@ -160,7 +168,7 @@ impl ClientBody {
         Poll::Ready(Some(Ok(frame)))
     }
 
-    fn failed(&self, error: hyper::Error) -> BodyError {
+    fn failed(&self, error: &hyper::Error) -> BodyError {
         // The door may have said more exactly why: then that cause came first and stays.
         let cause = if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
             Cause::ClientGone

@@ -69,7 +69,22 @@ pub struct Call {
     /// Nanoseconds after `started`; zero: none.
     head_deadline: AtomicU64,
     body_deadline: AtomicU64,
+    /// Since when the handler waits for request bytes, and the client for none of the answer's.
+    reading_since: AtomicU64,
+    writing_since: AtomicU64,
+    bytes_in: AtomicU64,
     waker: AtomicWaker,
+}
+
+/// How long a client may make its request wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// No byte of the request body for this long: [`Cause::BodyTimeout`].
+    pub read: Duration,
+    /// Fewer bytes a second than this, over at least `read`, before the answer's head: the same.
+    pub rate_bytes_min: u64,
+    /// No byte of the answer taken for this long: [`Cause::WriteTimeout`].
+    pub write: Duration,
 }
 
 impl Call {
@@ -80,6 +95,9 @@ impl Call {
             head_sent: AtomicBool::new(false),
             head_deadline: AtomicU64::new(0),
             body_deadline: AtomicU64::new(0),
+            reading_since: AtomicU64::new(0),
+            writing_since: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
             waker: AtomicWaker::new(),
         }
     }
@@ -129,14 +147,60 @@ impl Call {
         self.head_sent.load(Ordering::Acquire)
     }
 
-    /// The deadline that has passed at `now`, if one has.
-    pub fn overdue(&self, now: Instant) -> Option<Cause> {
+    /// The handler waits for bytes of the request body.
+    pub(crate) fn waits_for_body(&self) {
+        if self.reading_since.load(Ordering::Relaxed) == 0 {
+            self.reading_since.store(nanos(self.started.elapsed()).max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of the request body came.
+    pub(crate) fn body_came(&self, bytes: u64) {
+        self.reading_since.store(0, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the request body so far.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// A part of the answer's body went out of our hands, and more is to follow.
+    pub(crate) fn waits_for_client(&self) {
+        self.writing_since.store(nanos(self.started.elapsed()).max(1), Ordering::Relaxed);
+    }
+
+    /// The client has room for more of the answer's body.
+    pub(crate) fn client_takes(&self) {
+        if self.writing_since.load(Ordering::Relaxed) != 0 {
+            self.writing_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The deadline or the patience that has run out at `now`, if one has.
+    pub fn overdue(&self, now: Instant, patience: Patience) -> Option<Cause> {
         let elapsed = nanos(now.saturating_duration_since(self.started));
         let passed = |at: u64| at != 0 && elapsed >= at;
+        let lasted = |since: u64, limit: Duration| since != 0 && elapsed.saturating_sub(since) >= nanos(limit);
+        let reading = self.reading_since.load(Ordering::Relaxed);
+        if lasted(reading, patience.read) || (reading != 0 && self.is_too_slow(elapsed, patience)) {
+            return Some(Cause::BodyTimeout);
+        }
+        if lasted(self.writing_since.load(Ordering::Relaxed), patience.write) {
+            return Some(Cause::WriteTimeout);
+        }
         if !self.is_head_sent() && passed(self.head_deadline.load(Ordering::Relaxed)) {
             return Some(Cause::Deadline);
         }
         passed(self.body_deadline.load(Ordering::Relaxed)).then_some(Cause::BodyDeadline)
+    }
+
+    /// Once the head is out both sides may talk at their leisure; before, an upload has to get on.
+    fn is_too_slow(&self, elapsed: u64, patience: Patience) -> bool {
+        let seconds = elapsed / 1_000_000_000;
+        !self.is_head_sent()
+            && elapsed >= nanos(patience.read)
+            && self.bytes_in() < seconds.saturating_mul(patience.rate_bytes_min)
     }
 }
 
@@ -166,16 +230,48 @@ mod tests {
         assert_eq!(Cause::from_u8(200), None);
     }
 
+    const PATIENCE: Patience =
+        Patience { read: Duration::from_secs(30), rate_bytes_min: 64, write: Duration::from_secs(40) };
+
+    #[test]
+    fn a_body_that_stops_or_trickles_is_overdue() {
+        let start = Instant::now();
+        let call = Call::new(start);
+        let at = |seconds| call.overdue(start + Duration::from_secs(seconds), PATIENCE);
+        assert_eq!(at(1000), None, "nobody waits for it");
+        call.waits_for_body();
+        assert_eq!(at(29), None);
+        assert_eq!(at(31), Some(Cause::BodyTimeout));
+        call.body_came(64 * 100);
+        assert_eq!(at(1000), None);
+        call.reading_since.store(nanos(Duration::from_secs(95)), Ordering::Relaxed);
+        assert_eq!(at(99), None, "fast enough");
+        assert_eq!(at(102), Some(Cause::BodyTimeout), "too slow");
+        call.head_sent();
+        assert_eq!(at(102), None, "a conversation");
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_overdue() {
+        let start = Instant::now();
+        let call = Call::new(start);
+        call.waits_for_client();
+        assert_eq!(call.overdue(start + Duration::from_secs(39), PATIENCE), None);
+        assert_eq!(call.overdue(start + Duration::from_secs(41), PATIENCE), Some(Cause::WriteTimeout));
+        call.client_takes();
+        assert_eq!(call.overdue(start + Duration::from_secs(41), PATIENCE), None);
+    }
+
     #[test]
     fn deadlines_count_from_when_they_are_set_and_the_head_ends_the_first() {
         let start = Instant::now();
         let call = Call::new(start);
-        assert_eq!(call.overdue(start + Duration::from_secs(3600)), None);
+        assert_eq!(call.overdue(start + Duration::from_secs(3600), PATIENCE), None);
         call.set_deadlines(Some(Duration::from_secs(5)), Some(Duration::from_secs(20)));
-        assert_eq!(call.overdue(start + Duration::from_secs(4)), None);
-        assert_eq!(call.overdue(start + Duration::from_secs(6)), Some(Cause::Deadline));
+        assert_eq!(call.overdue(start + Duration::from_secs(4), PATIENCE), None);
+        assert_eq!(call.overdue(start + Duration::from_secs(6), PATIENCE), Some(Cause::Deadline));
         call.head_sent();
-        assert_eq!(call.overdue(start + Duration::from_secs(6)), None);
-        assert_eq!(call.overdue(start + Duration::from_secs(21)), Some(Cause::BodyDeadline));
+        assert_eq!(call.overdue(start + Duration::from_secs(6), PATIENCE), None);
+        assert_eq!(call.overdue(start + Duration::from_secs(21), PATIENCE), Some(Cause::BodyDeadline));
     }
 }

@@ -2,12 +2,13 @@
 
 use super::engine::Clock;
 use super::inspect::Handler;
+use super::invoke::Deadlines;
 use super::lane::Lane;
+use super::loader::Artifact;
 use super::pool::{Gate, Pool};
 use super::run::Shared;
 use super::store::StoreCtx;
 use crate::config::{ComponentConfig, ComponentLimits};
-use crate::hosts::LogScope;
 use crate::http::{Client, RequestCx};
 use crate::limits;
 use crate::telemetry::metrics::ComponentMetrics;
@@ -94,20 +95,47 @@ pub struct Component {
     pub(super) lane: Arc<Lane>,
     pub(super) metrics: Arc<ComponentMetrics>,
     clock: Arc<Clock>,
+    digest: String,
+    config: ComponentConfig,
 }
 
 impl Component {
-    pub(super) fn new(profile: Arc<Profile>, pre: Pre, config: &ComponentConfig, shares: Shares) -> Self {
+    pub(super) fn new(pre: Pre, digest: &str, config: &ComponentConfig, shares: Shares) -> Self {
         let limits = config.limits.clone();
         let gate = Gate::new(shares.pool, shares.weight, limits.concurrency, limits.queue, limits.queue_time);
         Self {
-            profile,
+            profile: Arc::new(Profile::new(config)),
             pre,
             gate,
             limits,
             lane: shares.lane,
             metrics: shares.metrics,
             clock: shares.clock,
+            digest: digest.to_owned(),
+            config: config.clone(),
+        }
+    }
+
+    /// Whether loading these bytes under this configuration would give the same component again.
+    pub fn is_made_of(&self, artifact: &Artifact, config: &ComponentConfig) -> bool {
+        self.digest == artifact.digest() && self.config == *config
+    }
+
+    /// sha256 of its wasm, hex.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Where its file was.
+    pub fn source(&self) -> &std::path::Path {
+        &self.config.source
+    }
+
+    /// What it is called for.
+    pub fn handler(&self) -> Handler {
+        match self.pre {
+            Pre::P2(_) => Handler::IncomingHandler,
+            Pre::P3(_) => Handler::Handler,
         }
     }
 
@@ -150,9 +178,9 @@ impl Component {
         self.limits.deadline.unwrap_or(limits::DEADLINE)
     }
 
-    /// For log lines that concern no request.
-    pub fn log_scope(&self, cx: &RequestCx) -> LogScope {
-        LogScope { component: Arc::clone(&self.profile.name), request: cx.id() }
+    /// The deadlines of a call that no route overrides.
+    pub fn deadlines(&self) -> Deadlines {
+        Deadlines { head: self.limits.deadline, body: self.limits.body_deadline }
     }
 }
 

@@ -4,23 +4,13 @@
 //! (docs/decisions/0001). Both pool their instances and check the epoch at every loop and call.
 
 use super::inspect::Dialect;
+use crate::config::PoolReset;
 use crate::limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
-
-/// How a pool slot is cleaned after a guest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PoolReset {
-    /// Memory goes back to the kernel, many slots in one go. Safe everywhere.
-    #[default]
-    Decommit,
-    /// Dirty pages are found with `PAGEMAP_SCAN` and zeroed in place: faster, and wrong where a page can be
-    /// swapped out, so it refuses to start on a machine with swap.
-    Scan,
-}
 
 /// What the engines are made from.
 #[derive(Clone, Copy, Debug)]

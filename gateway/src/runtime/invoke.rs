@@ -24,6 +24,15 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::p3::{Request as P3Request, bindings::http::types::ErrorCode as P3ErrorCode};
 use wasmtime_wasi_http::{FieldMap, WasiBody, WasiHttpView};
 
+/// How long a call may take, from its dispatch; `None` is no such limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deadlines {
+    /// To the answer's head.
+    pub head: Option<Duration>,
+    /// To the end of the guest's work.
+    pub body: Option<Duration>,
+}
+
 /// Calls `component` with `request`.
 ///
 /// The answer's body may still be in the making: it drives the guest when it is polled, and stops it when it is
@@ -35,10 +44,9 @@ pub async fn invoke(
     component: &Arc<Component>,
     request: Request<Body>,
     cx: RequestCx,
-    deadline: Option<Duration>,
+    deadlines: Deadlines,
 ) -> Result<Answer, Fault> {
-    let limits = &component.limits;
-    cx.call().set_deadlines(deadline.or(limits.deadline), limits.body_deadline);
+    cx.call().set_deadlines(deadlines.head, deadlines.body);
     component.metrics.calls.increment(1);
     let places = component.gate.enter(&component.metrics).await.inspect_err(|_| {
         component.metrics.saturated.increment(1);

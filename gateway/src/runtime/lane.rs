@@ -13,6 +13,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// The lane and its threads; dropping it ends them.
 pub struct Lane {
@@ -63,7 +64,17 @@ impl Lane {
     }
 
     /// Takes a guest in. It runs until it ends or its call is stopped; its news come through its shared part.
-    pub(super) fn take(&self, mut run: Run) -> Result<(), Fault> {
+    pub(super) fn take(&self, run: Run) -> Result<(), Fault> {
+        self.take_for(run, None)
+    }
+
+    /// Takes a guest in whose answer is complete: it has this long for the rest of its work.
+    pub(super) fn finish(&self, run: Run, time: Duration) {
+        // A full lane stops the guest and counts it; nobody waits for its news.
+        let _ = self.take_for(run, Some(time));
+    }
+
+    fn take_for(&self, mut run: Run, time: Option<Duration>) -> Result<(), Fault> {
         let join = |now| (now < limits::LANE_COUNT).then_some(now + 1);
         if self.shared.guests.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).is_err() {
             run.stop(Fault::Saturated);
@@ -74,8 +85,16 @@ impl Lane {
         let guests = Leaving(Arc::clone(&self.shared));
         let guest = async move {
             let _leaving = guests;
+            let end = std::future::poll_fn(|cx| run.poll(cx));
             // How it ended is in its shared part.
-            let _ = std::future::poll_fn(|cx| run.poll(cx)).await;
+            match time {
+                None => drop(end.await),
+                Some(time) => {
+                    if tokio::time::timeout(time, end).await.is_err() {
+                        run.stop(Fault::BodyDeadline);
+                    }
+                }
+            }
         };
         let shared = Arc::clone(&self.shared);
         let (runnable, task) = async_task::spawn(guest, move |runnable| shared.push(key, runnable));

@@ -3,7 +3,7 @@
 //! Compiled components are native code. They are loaded only from the cache in `data_dir/compiled`, which this
 //! process made with mode 0700, and whose file names carry the digest of the wasm they came from.
 
-use super::component::{Component, Pre, Profile};
+use super::component::{Component, Pre};
 use super::engine::Engines;
 use super::inspect::{self, Dialect, Inspection, NotAComponent, Surface};
 use super::lane::Lane;
@@ -213,8 +213,8 @@ impl Loader {
         let pre = self.link(&compiled, surface.dialect)?;
         let pre = Pre::new(pre, handler).map_err(|error| LoadError::Link(format!("{error:#}")))?;
         let component = Component::new(
-            Arc::new(Profile::new(config)),
             pre,
+            artifact.digest(),
             config,
             super::component::Shares {
                 pool: self.pool(surface.dialect).clone(),

@@ -64,24 +64,12 @@ impl Guest {
         }
     }
 
-    /// Lets the guest finish what it does after its answer, as a task of its own, until its deadline.
+    /// Lets the guest finish what it does after its answer, as a task of the lane, until its deadline.
     pub(super) fn detach(self) {
         match self {
-            Self::Here(mut run) => {
-                let time = rest_of_call(&run.component);
-                let call = run.shared.cx.clone();
-                tokio::spawn(async move {
-                    let rest = std::future::poll_fn(|cx| {
-                        if run.shared.wants_lane() {
-                            // It yields at every tick already; here no connection waits for this thread's guest.
-                            run.shared.enter_lane();
-                        }
-                        run.poll(cx)
-                    });
-                    if tokio::time::timeout(time, rest).await.is_err() {
-                        call.call().cancel(Cause::BodyDeadline);
-                    }
-                });
+            Self::Here(run) => {
+                let (lane, time) = (Arc::clone(&run.component.lane), rest_of_call(&run.component));
+                lane.finish(run, time);
             }
             // The lane owns it already; only the wish to stop it is given up.
             Self::Lane(mut lane) => lane.1 = true,

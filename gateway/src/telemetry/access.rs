@@ -168,25 +168,26 @@ impl AccessLog {
             return Ok((Self::off(), AccessLogWriter { running: None }));
         };
         let (sender, receiver) = mpsc::channel(limits::ACCESS_LOG_LINES_COUNT);
-        let shared = Arc::new(Shared {
-            metrics,
-            query,
-            asleep: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-            reopen: AtomicBool::new(false),
-            flushes: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            progress: Mutex::default(),
-            progressed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(metrics, query));
         let worker = Worker::new(receiver, output, Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("access-log".into())
             .spawn(move || worker.run())
             .map_err(|error| AccessLogError::Thread(error.to_string()))?;
-        let queue = Queue { sender, shared: Arc::clone(&shared), thread: thread.thread().clone() };
-        let log = Self { queue: Some(Arc::new(queue)) };
-        Ok((log, AccessLogWriter { running: Some(Running { shared, thread }) }))
+        let queue = Queue {
+            sender,
+            shared: Arc::clone(&shared),
+            thread: thread.thread().clone(),
+        };
+        let log = Self {
+            queue: Some(Arc::new(queue)),
+        };
+        Ok((
+            log,
+            AccessLogWriter {
+                running: Some(Running { shared, thread }),
+            },
+        ))
     }
 
     /// A log that writes nothing.
@@ -244,7 +245,9 @@ impl AccessLogWriter {
     /// Writes what is queued and ends the thread; lines written later are dropped and counted. A sink that does
     /// not take them in time is left behind with its thread. Blocks the calling thread.
     pub(crate) fn shutdown(mut self, timeout: Duration) -> Result<(), AccessLogError> {
-        let Some(running) = self.running.take() else { return Ok(()) };
+        let Some(running) = self.running.take() else {
+            return Ok(());
+        };
         running.close();
         running.wait(timeout, |progress| progress.ended)?;
         // It has said that it ended, so this does not wait; a panic of its was reported by its own hook.
@@ -272,11 +275,7 @@ impl Running {
         self.wake();
     }
 
-    fn wait(
-        &self,
-        timeout: Duration,
-        done: impl Fn(&Progress) -> bool,
-    ) -> Result<(), AccessLogError> {
+    fn wait(&self, timeout: Duration, done: impl Fn(&Progress) -> bool) -> Result<(), AccessLogError> {
         let deadline = Instant::now() + timeout;
         let mut progress = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
         while !done(&progress) {
@@ -292,6 +291,20 @@ impl Running {
 }
 
 impl Shared {
+    fn new(metrics: AccessLogMetrics, query: Query) -> Self {
+        Self {
+            metrics,
+            query,
+            asleep: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            reopen: AtomicBool::new(false),
+            flushes: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            progress: Mutex::default(),
+            progressed: Condvar::new(),
+        }
+    }
+
     fn drop_one(&self) {
         self.metrics.dropped.increment(1);
         self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -5,18 +5,20 @@
 //! because the recorder keeps a series for as long as the process lives, across reloads.
 
 pub(crate) mod histogram;
+mod listener;
 mod names;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use self::histogram::{DURATION_BOUNDS, Family, Histogram, STEP_BOUNDS};
+pub(crate) use self::listener::{ListenerMetrics, TimeoutKind};
 use self::names::{COUNTERS, CPU_SECONDS, GAUGES, INSTANTIATE_SECONDS, QUEUE_SECONDS, REQUEST_SECONDS};
 use crate::limits;
 
@@ -25,8 +27,6 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// Listener names that get series of their own in the life of a process.
 const LISTENERS_COUNT: usize = 1_024;
-/// Rejection codes of one listener with a series of their own.
-const REJECTION_CODES_COUNT: usize = 64;
 /// The label value of every name beyond a bound.
 const OTHER: &str = "other";
 
@@ -96,7 +96,9 @@ impl Registry {
     /// The handles of a route. The same name is the same series, whichever snapshot asks.
     pub(crate) fn route(&self, route: &str) -> Arc<RouteMetrics> {
         let inner = &*self.inner;
-        resolve(&inner.routes, limits::ROUTES_COUNT, route, |name| RouteMetrics::new(inner, name))
+        resolve(&inner.routes, limits::ROUTES_COUNT, route, |name| {
+            RouteMetrics::new(inner, name)
+        })
     }
 
     /// The handles of a component.
@@ -144,7 +146,11 @@ impl RouteMetrics {
         let label = [("route", route)];
         Self {
             requests: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| {
-                counter(recorder, "tidegate_requests_total", &[("route", route), ("code", class)])
+                counter(
+                    recorder,
+                    "tidegate_requests_total",
+                    &[("route", route), ("code", class)],
+                )
             }),
             seconds: inner.request_seconds.with(route),
             request_body_bytes: counter(recorder, "tidegate_request_body_bytes_total", &label),
@@ -271,123 +277,6 @@ impl ComponentMetrics {
     }
 }
 
-/// Which of a listener's timers ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TimeoutKind {
-    Handshake,
-    Header,
-    Idle,
-    BodyIdle,
-    BodyRate,
-    Write,
-}
-
-impl TimeoutKind {
-    /// In the order of the counters that [`ListenerMetrics::timed_out`] indexes by discriminant.
-    const ALL: [Self; 6] =
-        [Self::Handshake, Self::Header, Self::Idle, Self::BodyIdle, Self::BodyRate, Self::Write];
-
-    /// The label value, also fit for a log line.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Handshake => "handshake",
-            Self::Header => "header",
-            Self::Idle => "idle",
-            Self::BodyIdle => "body_idle",
-            Self::BodyRate => "body_rate",
-            Self::Write => "write",
-        }
-    }
-}
-
-/// One listener: its connections, and what it refused.
-#[derive(Debug)]
-pub(crate) struct ListenerMetrics {
-    pub(crate) accepted: Counter,
-    /// Closed at once: the listener holds all the connections it may.
-    pub(crate) refused_total: Counter,
-    /// Closed at once: their address holds all the connections it may.
-    pub(crate) refused_address: Counter,
-    pub(crate) accept_errors: Counter,
-    pub(crate) tls_handshake_failures: Counter,
-    open: Gauge,
-    timeouts: [Counter; TimeoutKind::ALL.len()],
-    rejections: Rejections,
-}
-
-impl ListenerMetrics {
-    fn new(recorder: &Arc<PrometheusRecorder>, listener: &str) -> Self {
-        let label = [("listener", listener)];
-        let refused = |reason| {
-            let labels = [("listener", listener), ("reason", reason)];
-            counter(recorder, "tidegate_connections_refused_total", &labels)
-        };
-        Self {
-            accepted: counter(recorder, "tidegate_connections_total", &label),
-            refused_total: refused("listener_limit"),
-            refused_address: refused("address_limit"),
-            accept_errors: counter(recorder, "tidegate_accept_errors_total", &label),
-            tls_handshake_failures: counter(recorder, "tidegate_tls_handshake_failures_total", &label),
-            open: gauge(recorder, "tidegate_connections_open", &label),
-            timeouts: TimeoutKind::ALL.map(|kind| {
-                let labels = [("listener", listener), ("kind", kind.as_str())];
-                counter(recorder, "tidegate_timeouts_total", &labels)
-            }),
-            rejections: Rejections::new(recorder, listener),
-        }
-    }
-
-    /// Counts a connection as open until the guard is dropped.
-    pub(crate) fn connection(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.open)
-    }
-
-    /// One timer that ran out.
-    pub(crate) fn timed_out(&self, kind: TimeoutKind) {
-        if let Some(counter) = self.timeouts.get(kind as usize) {
-            counter.increment(1);
-        }
-    }
-
-    /// One request the guard refused, by the guard's own code. The first of a code resolves its counter.
-    pub(crate) fn rejected(&self, code: &'static str) {
-        self.rejections.count(code);
-    }
-}
-
-/// A listener's counters by rejection code. The codes are the guard's constants, so a short list scanned under
-/// a read lock is cheaper than a map, and only refused requests come here at all.
-#[derive(Debug)]
-struct Rejections {
-    recorder: Arc<PrometheusRecorder>,
-    listener: Box<str>,
-    codes: RwLock<Vec<(&'static str, Counter)>>,
-}
-
-impl Rejections {
-    fn new(recorder: &Arc<PrometheusRecorder>, listener: &str) -> Self {
-        Self { recorder: Arc::clone(recorder), listener: listener.into(), codes: RwLock::default() }
-    }
-
-    fn count(&self, code: &'static str) {
-        let codes = self.codes.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, counter)) = codes.iter().find(|(known, _)| *known == code) {
-            counter.increment(1);
-            return;
-        }
-        drop(codes);
-        let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
-        let code = if codes.len() < REJECTION_CODES_COUNT { code } else { OTHER };
-        let labels = [("listener", &*self.listener), ("code", code)];
-        // Two threads may both come here with the same new code: the recorder gives both the same counter.
-        let counter = counter(&self.recorder, "tidegate_rejected_total", &labels);
-        counter.increment(1);
-        if !codes.iter().any(|(known, _)| *known == code) {
-            codes.push((code, counter));
-        }
-    }
-}
-
 /// The gateway as a whole.
 #[derive(Debug)]
 pub(crate) struct GatewayMetrics {
@@ -400,9 +289,13 @@ pub(crate) struct GatewayMetrics {
 
 impl GatewayMetrics {
     fn new(recorder: &PrometheusRecorder) -> Self {
-        let reloads =
-            |result| counter(recorder, "tidegate_reloads_total", &[("result", result)]);
-        gauge(recorder, "tidegate_build_info", &[("version", env!("CARGO_PKG_VERSION"))]).set(1.0);
+        let reloads = |result| counter(recorder, "tidegate_reloads_total", &[("result", result)]);
+        gauge(
+            recorder,
+            "tidegate_build_info",
+            &[("version", env!("CARGO_PKG_VERSION"))],
+        )
+        .set(1.0);
         Self {
             reloads_ok: reloads("ok"),
             reloads_failed: reloads("failed"),
@@ -472,7 +365,10 @@ fn resolve<T>(
         return Arc::clone(found);
     }
     if known.len() >= names_max {
-        tracing::warn!(names_max, "further names share the metric label \"{OTHER}\" until a restart");
+        tracing::warn!(
+            names_max,
+            "further names share the metric label \"{OTHER}\" until a restart"
+        );
     }
     let made = Arc::new(make(name));
     known.insert(name.into(), Arc::clone(&made));
@@ -491,7 +387,9 @@ fn gauge(recorder: &PrometheusRecorder, name: &'static str, labels: &[(&'static 
 }
 
 fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
-    let labels: Vec<Label> =
-        labels.iter().map(|(label, value)| Label::new(*label, (*value).to_owned())).collect();
+    let labels: Vec<Label> = labels
+        .iter()
+        .map(|(label, value)| Label::new(*label, (*value).to_owned()))
+        .collect();
     Key::from_parts(name, labels)
 }

@@ -20,12 +20,15 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Exports `fn(Request, Responder)` as the component's `wasi:http/incoming-handler`.
 ///
-/// ```ignore
+/// ```no_run
+/// use support::{Request, Responder};
+///
 /// support::serve!(answer);
 ///
-/// fn answer(_request: support::Request, out: support::Responder) {
+/// fn answer(_request: Request, out: Responder) {
 ///     out.text(200, "Hello\n");
 /// }
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! serve {

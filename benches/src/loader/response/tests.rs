@@ -33,7 +33,11 @@ fn read_in_pieces(input: &[u8], step: usize) -> Result<(Seen, Reader), ResponseE
 fn read(input: &[u8]) -> Seen {
     let (whole, _) = read_in_pieces(input, input.len()).unwrap();
     for step in 1..input.len() {
-        assert_eq!(read_in_pieces(input, step).unwrap().0, whole, "cut at every {step} bytes");
+        assert_eq!(
+            read_in_pieces(input, step).unwrap().0,
+            whole,
+            "cut at every {step} bytes"
+        );
     }
     whole
 }
@@ -101,8 +105,12 @@ fn keep_alive_follows_version_and_connection() {
         reader.keep_alive()
     };
     assert!(keeps(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
-    assert!(keeps(b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n"));
-    assert!(!keeps(b"HTTP/1.1 200 OK\r\nConnection: te, Close\r\ncontent-length: 0\r\n\r\n"));
+    assert!(keeps(
+        b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n"
+    ));
+    assert!(!keeps(
+        b"HTTP/1.1 200 OK\r\nConnection: te, Close\r\ncontent-length: 0\r\n\r\n"
+    ));
     assert!(!keeps(b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n"));
 }
 
@@ -125,7 +133,10 @@ fn broken_framing_is_named() {
         error(&head("content-length: 5\r\ntransfer-encoding: chunked")),
         ResponseError::BothFramings
     );
-    assert_eq!(error(&head("content-length: five")), ResponseError::ContentLength("five".to_owned()));
+    assert_eq!(
+        error(&head("content-length: five")),
+        ResponseError::ContentLength("five".to_owned())
+    );
     assert_eq!(
         error(&head("transfer-encoding: gzip")),
         ResponseError::TransferEncoding("gzip".to_owned())

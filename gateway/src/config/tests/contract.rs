@@ -12,7 +12,10 @@ use crate::config::reader::Trace;
 const UNSERVED: &[(&str, &[&str])] = &[
     ("Config", &["upstream", "store"]),
     ("Component", &["reuse"]),
-    ("Route", &["upstream", "static", "split", "sticky", "rewrite", "websocket"]),
+    (
+        "Route",
+        &["upstream", "static", "split", "sticky", "rewrite", "websocket"],
+    ),
 ];
 
 fn annotated() -> String {
@@ -20,7 +23,7 @@ fn annotated() -> String {
 }
 
 /// The annotated file with everything in it turned on: what is off begins with `#` and no space.
-fn all_on() -> String {
+pub(super) fn all_on() -> String {
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '[') => rest.to_owned(),
         _ => line.to_owned(),
@@ -44,7 +47,11 @@ fn schema_keys() -> BTreeMap<String, BTreeSet<String>> {
     let mut keys = BTreeMap::new();
     let definitions = schema["definitions"].as_object().unwrap();
     let root = ("Config".to_owned(), &schema);
-    for (name, definition) in definitions.iter().map(|(name, value)| (name.clone(), value)).chain([root]) {
+    for (name, definition) in definitions
+        .iter()
+        .map(|(name, value)| (name.clone(), value))
+        .chain([root])
+    {
         // A grant is a name, none of which is served: that table has no reader of fixed keys.
         if definition["type"] == "object" && name != "Grants" {
             assert_eq!(definition["additionalProperties"], false, "{name} takes any key");
@@ -62,7 +69,10 @@ fn the_schema_file_is_the_generated_one() {
         fs::write(&path, schema_text()).unwrap();
     }
     let stored: Json = serde_json::from_str(&fs::read_to_string(&path).unwrap_or_default()).unwrap_or_default();
-    assert!(stored == schema(), "config/schema.json is stale: run TIDEGATE_BLESS=1 cargo test -p tidegate config");
+    assert!(
+        stored == schema(),
+        "config/schema.json is stale: run TIDEGATE_BLESS=1 cargo test -p tidegate config"
+    );
 }
 
 #[test]
@@ -81,7 +91,10 @@ fn what_is_not_served_is_not_completed() {
     let schema = schema_keys();
     for (kind, keys) in UNSERVED {
         for key in *keys {
-            assert!(!schema[*kind].contains(*key), "{kind}.{key} is both in the schema and refused");
+            assert!(
+                !schema[*kind].contains(*key),
+                "{kind}.{key} is both in the schema and refused"
+            );
         }
     }
 }
@@ -102,13 +115,29 @@ fn the_annotated_file_shows_the_defaults() {
     assert!(annotated().starts_with("#:schema ./schema.json\n"));
     let config = Config::load(&config_folder().join("gateway.toml"), TEXT_ONLY).unwrap();
     assert_eq!(config.gateway, GatewayConfig::default_in(&config_folder()));
-    let [listener] = config.listeners.as_slice() else { panic!("one listener") };
+    let [listener] = config.listeners.as_slice() else {
+        panic!("one listener")
+    };
     assert_eq!(listener.limits, ListenerLimits::default());
     let hello = &config.components["hello"];
     assert_eq!(hello.source, config_folder().join("../target/guests/hello.wasm"));
     let plain = &good("[component.hello]\nsource = \"x\"").components["hello"];
     assert_eq!(hello.limits, ComponentLimits::default());
-    assert_eq!(*hello, ComponentConfig { source: hello.source.clone(), ..plain.clone() });
+    assert_eq!(
+        *hello,
+        ComponentConfig {
+            source: hello.source.clone(),
+            ..plain.clone()
+        }
+    );
+}
+
+#[test]
+fn the_demo_is_a_good_configuration() {
+    let demo = Config::load(&config_folder().join("demo"), TEXT_ONLY);
+    if let Err(errors) = &demo {
+        panic!("{}", errors.render(ReportStyle::Plain));
+    }
 }
 
 #[test]
@@ -116,7 +145,10 @@ fn the_schema_shows_the_defaults() {
     let schema = schema();
     let defaults = |kind: &str| {
         let properties = schema["definitions"][kind]["properties"].as_object().unwrap().clone();
-        properties.into_iter().map(|(key, property)| (key, property["default"].clone())).collect::<Json>()
+        properties
+            .into_iter()
+            .map(|(key, property)| (key, property["default"].clone()))
+            .collect::<Json>()
     };
     let document = serde_json::json!({
         "gateway": defaults("Gateway"),
@@ -130,7 +162,9 @@ fn the_schema_shows_the_defaults() {
     let nulls = document.to_string().matches("null").count();
     assert_eq!(nulls, 0, "a key without a default: {document:#}");
     let shown = json(&document.to_string()).unwrap();
-    let plain = good("[component.x]\nsource = \"x\"\n[[route]]\npath = \"/a\"\nredirect = { to = \"/\" }\n[[route]]\npath = \"/b\"\nrespond = {}");
+    let plain = good(
+        "[component.x]\nsource = \"x\"\n[[route]]\npath = \"/a\"\nredirect = { to = \"/\" }\n[[route]]\npath = \"/b\"\nrespond = {}",
+    );
     assert_eq!(shown.gateway, plain.gateway);
     assert_eq!(shown.listeners[0].limits, plain.listeners[0].limits);
     assert_eq!(shown.components, plain.components);

@@ -16,15 +16,29 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn errors_of(folder: &Path) -> Vec<String> {
     let errors = Config::load(folder, TEXT_ONLY).expect_err("refused");
     let prefix = format!("{}/", folder.display());
-    errors.iter().map(|error| error.to_string().replace(&prefix, "").replace(prefix.trim_end_matches('/'), ".")).collect()
+    errors
+        .iter()
+        .map(|error| {
+            error
+                .to_string()
+                .replace(&prefix, "")
+                .replace(prefix.trim_end_matches('/'), ".")
+        })
+        .collect()
 }
 
 #[test]
 fn files_merge_in_name_order() {
     let folder = folder(&[
-        ("20-b.toml", "[[route]]\npath = \"/b\"\ncomponent = \"hello\"\n[[route]]\npath = \"/c\"\nrespond = {}"),
+        (
+            "20-b.toml",
+            "[[route]]\npath = \"/b\"\ncomponent = \"hello\"\n[[route]]\npath = \"/c\"\nrespond = {}",
+        ),
         ("10-a.toml", "[[route]]\npath = \"/a\"\ncomponent = \"hello\""),
-        ("30-c.toml", &format!("{LISTENER}[component.hello]\nsource = \"hello.wasm\"")),
+        (
+            "30-c.toml",
+            &format!("{LISTENER}[component.hello]\nsource = \"hello.wasm\""),
+        ),
         ("notes.txt", "not read"),
         (".hidden.toml", "not read"),
         ("twin.json", "not read"),
@@ -33,9 +47,20 @@ fn files_merge_in_name_order() {
     fs::create_dir(folder.path().join("sub")).unwrap();
     fs::write(folder.path().join("sub/x.toml"), "not read").unwrap();
     let config = Config::load(folder.path(), TEXT_ONLY).unwrap();
-    let routes: Vec<_> = config.routes.iter().map(|route| (route.name.as_str(), route.spec.path.clone())).collect();
+    let routes: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| (route.name.as_str(), route.spec.path.clone()))
+        .collect();
     let path = |path: &str| Some(tidegate_routing::PathSpec::Pattern(path.to_owned()));
-    assert_eq!(routes, [("route-1", path("/a")), ("route-2", path("/b")), ("route-3", path("/c"))]);
+    assert_eq!(
+        routes,
+        [
+            ("route-1", path("/a")),
+            ("route-2", path("/b")),
+            ("route-3", path("/c"))
+        ]
+    );
     assert_eq!(config.components["hello"].source, folder.path().join("hello.wasm"));
     assert_eq!(config.gateway.data_dir, folder.path().join("var"));
     assert_eq!(config.sources().len(), 3);
@@ -82,26 +107,42 @@ fn a_name_twice_is_an_error_that_names_both_places() {
 
 #[test]
 fn a_name_twice_in_one_file_too() {
-    let text = "[component.a]\nsource = \"1\"\n[component.b]\nconfig = { a = 1 }\nsource = \"2\"\n[component.a]\nargs = []\n";
+    let text =
+        "[component.a]\nsource = \"1\"\n[component.b]\nconfig = { a = 1 }\nsource = \"2\"\n[component.a]\nargs = []\n";
     let errors = bad(text);
-    assert_eq!(errors, ["6:12 `a` is defined twice, first at gateway.toml:1:12 | defined again here | -"]);
+    assert_eq!(
+        errors,
+        ["6:12 `a` is defined twice, first at gateway.toml:1:12 | defined again here | keep one of them"]
+    );
     let errors = bad("[gateway]\nworkers = 1\n  workers = 2\n");
-    assert_eq!(errors, ["3:3 `workers` is defined twice, first at gateway.toml:2:1 | defined again here | -"]);
+    assert_eq!(
+        errors,
+        ["3:3 `workers` is defined twice, first at gateway.toml:2:1 | defined again here | keep one of them"]
+    );
     let errors = bad("[[listener]]\naddress = \"127.0.0.1:1\"\n[listener.limits]\n[listener.limits]\n");
-    assert_eq!(errors, ["4:11 `limits` is defined twice, first at gateway.toml:3:11 | defined again here | -"]);
+    assert_eq!(
+        errors,
+        ["4:11 `limits` is defined twice, first at gateway.toml:3:11 | defined again here | keep one of them"]
+    );
 }
 
 #[test]
 fn errors_come_in_the_order_of_files_and_lines() {
     let folder = folder(&[
         ("b.toml", "[gateway]\nworkers = -1\nx = 1"),
-        ("a.toml", "[[route]]\ncomponent = \"b\"\n[component.a]\nsource = 1\n[[listener]]\naddress = 1"),
+        (
+            "a.toml",
+            "[[route]]\ncomponent = \"b\"\n[component.a]\nsource = 1\n[[listener]]\naddress = 1",
+        ),
     ]);
     let places: Vec<_> = errors_of(folder.path())
         .iter()
         .map(|error| error.split(": ").next().unwrap().to_owned())
         .collect();
-    assert_eq!(places, ["a.toml:2:13", "a.toml:4:10", "a.toml:6:11", "b.toml:2:11", "b.toml:3:1"]);
+    assert_eq!(
+        places,
+        ["a.toml:2:13", "a.toml:4:10", "a.toml:6:11", "b.toml:2:11", "b.toml:3:1"]
+    );
 }
 
 #[test]
@@ -112,6 +153,13 @@ fn what_cannot_be_read_is_said() {
     let errors = Config::load(&missing, TEXT_ONLY).expect_err("refused");
     assert_eq!(errors.count(), 1);
     assert!(errors.to_string().contains("cannot be read: No such file"), "{errors}");
+    let linked = folder(&[("a.toml", LISTENER)]);
+    std::os::unix::fs::symlink("nowhere", linked.path().join("b.toml")).unwrap();
+    let errors = errors_of(linked.path());
+    assert!(
+        errors.len() == 1 && errors[0].starts_with("b.toml: cannot be read: No such file"),
+        "{errors:?}"
+    );
 }
 
 #[test]
@@ -126,7 +174,10 @@ fn every_unreadable_file_is_said() {
         [
             "a.toml:2:6: this file is not UTF-8 text",
             "b.toml:1:1: this file is not UTF-8 text",
-            &format!("c.toml: cannot be read: it is longer than {} bytes", limits::CONFIG_FILE_BYTES),
+            &format!(
+                "c.toml: cannot be read: it is longer than {} bytes",
+                limits::CONFIG_FILE_BYTES
+            ),
         ]
     );
 }

@@ -38,11 +38,17 @@ enum Stage {
 /// A line is short and bounded, so a partial one is simply read again from its start.
 pub(super) fn line(rest: &[u8], bytes_max: usize) -> Result<Option<Line>, Fault> {
     let seen = rest.get(..bytes_max).unwrap_or(rest);
-    let partial = if rest.len() > bytes_max { Err(Fault::ChunkLineBytes) } else { Ok(None) };
+    let partial = if rest.len() > bytes_max {
+        Err(Fault::ChunkLineBytes)
+    } else {
+        Ok(None)
+    };
     let mut size: u64 = 0;
     let mut digits = 0;
     for &byte in seen {
-        let Some(digit) = char::from(byte).to_digit(16) else { break };
+        let Some(digit) = char::from(byte).to_digit(16) else {
+            break;
+        };
         digits += 1;
         if digits > SIZE_DIGITS_MAX {
             return Err(Fault::ChunkSize);
@@ -50,7 +56,11 @@ pub(super) fn line(rest: &[u8], bytes_max: usize) -> Result<Option<Line>, Fault>
         size = size << 4 | u64::from(digit);
     }
     if digits == 0 {
-        return if seen.is_empty() { partial } else { Err(Fault::ChunkSize) };
+        return if seen.is_empty() {
+            partial
+        } else {
+            Err(Fault::ChunkSize)
+        };
     }
     let mut stage = Stage::AfterSize;
     for (place, &byte) in seen.iter().enumerate().skip(digits) {
@@ -58,7 +68,11 @@ pub(super) fn line(rest: &[u8], bytes_max: usize) -> Result<Option<Line>, Fault>
             if byte != b'\n' {
                 return Err(Fault::BareCr);
             }
-            return Ok(Some(Line { size, bytes: place + 1, extension_bytes: place - 1 - digits }));
+            return Ok(Some(Line {
+                size,
+                bytes: place + 1,
+                extension_bytes: place - 1 - digits,
+            }));
         }
         stage = stage.next(byte)?;
     }

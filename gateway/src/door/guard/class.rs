@@ -6,7 +6,7 @@ pub(super) const TOKEN: u8 = 1;
 /// none of them raw, and `http::Uri` refuses them, so hyper would answer in the guard's place. `"`, `{`, `}`, `|`,
 /// `\`, `^`, `[` and `]` are as little allowed, but browsers and JSON-minded clients send them.
 pub(super) const PATH: u8 = 2;
-/// What a query may hold: VCHAR without `"`, `#`, `<`, for the same reasons.
+/// What a query may hold: VCHAR without `"`, `#`, `<` and `>`, for the same reasons.
 pub(super) const QUERY: u8 = 4;
 /// What a registered name or IPv4 address may hold. RFC 3986 also allows sub-delims and percent-encoding; no DNS name
 /// has them, and `a,b` would be how an intermediary merges two Host fields.
@@ -30,7 +30,7 @@ const fn classes() -> [u8; 256] {
         if !matches!(byte, b'#' | b'<' | b'>' | b'`' | b'?') {
             class |= PATH;
         }
-        if !matches!(byte, b'"' | b'#' | b'<') {
+        if !matches!(byte, b'"' | b'#' | b'<' | b'>') {
             class |= QUERY;
         }
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -52,7 +52,9 @@ const fn set(table: &mut [u8; 256], byte: u8, class: u8) {
 /// Whether `byte` is of one of the classes.
 #[inline]
 pub(super) fn is(byte: u8, class: u8) -> bool {
-    CLASSES.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
+    CLASSES
+        .get(usize::from(byte))
+        .is_some_and(|classes| classes & class != 0)
 }
 
 /// How many bytes at the front are of the class.

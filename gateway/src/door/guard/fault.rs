@@ -1,4 +1,5 @@
-//! Everything the guard refuses, with the status, the name and the sentence for it. docs/security.md lists them.
+//! Everything the guard refuses, with the status, the name and the sentence for it. `tests/it/golden` has
+//! a case of each.
 
 use super::{Phase, Rejection};
 
@@ -48,7 +49,12 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn rejection(self, phase: Phase) -> Rejection {
         let (status, code, reason) = self.answer();
-        Rejection { status, code, reason, phase }
+        Rejection {
+            status,
+            code,
+            reason,
+            phase,
+        }
     }
 
     fn answer(self) -> (u16, &'static str, &'static str) {
@@ -58,11 +64,23 @@ impl Fault {
             Self::Method => (400, "method", "the method is not a token"),
             Self::Connect => (405, "connect", "CONNECT is not served on HTTP/1"),
             Self::Preface => (400, "preface", "the HTTP/2 preface inside an HTTP/1 connection"),
-            Self::RequestLine => (400, "request-line", "the request line is not: method SP target SP version CRLF"),
-            Self::Target => (400, "target", "the request target is neither a path, an http URI, nor * for OPTIONS"),
+            Self::RequestLine => (
+                400,
+                "request-line",
+                "the request line is not: method SP target SP version CRLF",
+            ),
+            Self::Target => (
+                400,
+                "target",
+                "the request target is neither a path, an http URI, nor * for OPTIONS",
+            ),
             Self::Userinfo => (400, "userinfo", "the request target names a user"),
             Self::Authority => (400, "authority", "the request target names no valid host and port"),
-            Self::AuthorityMismatch => (400, "authority-mismatch", "the request target and Host name different hosts"),
+            Self::AuthorityMismatch => (
+                400,
+                "authority-mismatch",
+                "the request target and Host name different hosts",
+            ),
             Self::UriBytes => (414, "uri-bytes", "the request target is too long"),
             Self::Version => (400, "version", "the version is not HTTP/1.0 or HTTP/1.1"),
             Self::VersionUnsupported => (505, "version-unsupported", "this version of HTTP is not spoken here"),
@@ -72,7 +90,11 @@ impl Fault {
             Self::BareLf => (400, "bare-lf", "a LF without CR"),
             Self::ObsFold => (400, "obs-fold", "a field line that begins with white space"),
             Self::FieldName => (400, "field-name", "a field without a valid name and a colon"),
-            Self::SpaceBeforeColon => (400, "space-before-colon", "white space between a field name and its colon"),
+            Self::SpaceBeforeColon => (
+                400,
+                "space-before-colon",
+                "white space between a field name and its colon",
+            ),
             Self::ControlByte => (400, "control-byte", "a control byte in a field value"),
             // The head as a whole.
             Self::HostMissing => (400, "host-missing", "a request without Host"),
@@ -80,17 +102,35 @@ impl Fault {
             Self::HostInvalid => (400, "host-invalid", "Host is not a host with an optional port"),
             Self::LengthRepeated => (400, "content-length-repeated", "more than one Content-Length"),
             Self::LengthInvalid => (400, "content-length-invalid", "Content-Length is not a number of bytes"),
-            Self::LengthWithCoding => {
-                (400, "content-length-and-transfer-encoding", "both Content-Length and Transfer-Encoding")
-            }
+            Self::LengthWithCoding => (
+                400,
+                "content-length-and-transfer-encoding",
+                "both Content-Length and Transfer-Encoding",
+            ),
             Self::CodingRepeated => (400, "transfer-encoding-repeated", "more than one Transfer-Encoding"),
-            Self::CodingUnsupported => (400, "transfer-encoding", "a Transfer-Encoding that is not just: chunked"),
-            Self::CodingVersion => (400, "transfer-encoding-version", "Transfer-Encoding in an HTTP/1.0 request"),
+            Self::CodingUnsupported => (
+                400,
+                "transfer-encoding",
+                "a Transfer-Encoding that is not just: chunked",
+            ),
+            Self::CodingVersion => (
+                400,
+                "transfer-encoding-version",
+                "Transfer-Encoding in an HTTP/1.0 request",
+            ),
             Self::HeadBytes => (431, "head-bytes", "the head is too long"),
             Self::FieldCount => (431, "head-fields", "too many fields in the head"),
             // Chunks and trailers.
-            Self::ChunkSize => (400, "chunk-size", "a chunk size that is not up to 16 hexadecimal digits and CRLF"),
-            Self::ChunkExtension => (400, "chunk-extension", "a chunk extension that is not ;name or ;name=value"),
+            Self::ChunkSize => (
+                400,
+                "chunk-size",
+                "a chunk size that is not up to 16 hexadecimal digits and CRLF",
+            ),
+            Self::ChunkExtension => (
+                400,
+                "chunk-extension",
+                "a chunk extension that is not ;name or ;name=value",
+            ),
             Self::ChunkLineBytes => (400, "chunk-line-bytes", "a chunk-size line is too long"),
             Self::ChunkExtensionBytes => (400, "chunk-extension-bytes", "too many bytes of chunk extensions"),
             Self::ChunkEnd => (400, "chunk-end", "a chunk that does not end with CRLF"),

@@ -41,7 +41,10 @@ impl Span {
 pub(super) enum Event {
     Partial,
     /// A field line ended. The value has no white space around it.
-    Field { name: Span, value: Span },
+    Field {
+        name: Span,
+        value: Span,
+    },
     /// The empty line ended.
     End,
 }
@@ -53,14 +56,18 @@ impl Fields {
             let rest = unit.get(*at..).unwrap_or_default();
             match self.stage {
                 Stage::LineStart => {
-                    let Some(&byte) = rest.first() else { return Ok(Event::Partial) };
+                    let Some(&byte) = rest.first() else {
+                        return Ok(Event::Partial);
+                    };
                     self.stage = self.line_start(byte, count_max)?;
                     self.name.start = *at;
                     *at += 1;
                 }
                 Stage::Name => {
                     *at += class::run(rest, class::TOKEN);
-                    let Some(&byte) = unit.get(*at) else { return Ok(Event::Partial) };
+                    let Some(&byte) = unit.get(*at) else {
+                        return Ok(Event::Partial);
+                    };
                     after_name(byte)?;
                     self.name.end = *at;
                     *at += 1;
@@ -76,14 +83,18 @@ impl Fields {
                 }
                 Stage::Value => {
                     *at += class::value_run(rest);
-                    let Some(&byte) = unit.get(*at) else { return Ok(Event::Partial) };
+                    let Some(&byte) = unit.get(*at) else {
+                        return Ok(Event::Partial);
+                    };
                     after_value(byte)?;
                     self.value.end = *at;
                     *at += 1;
                     self.stage = Stage::LineFeed;
                 }
                 Stage::LineFeed | Stage::LastLineFeed => {
-                    let Some(&byte) = rest.first() else { return Ok(Event::Partial) };
+                    let Some(&byte) = rest.first() else {
+                        return Ok(Event::Partial);
+                    };
                     if byte != b'\n' {
                         return Err(Fault::BareCr);
                     }
@@ -92,7 +103,10 @@ impl Fields {
                         return Ok(Event::End);
                     }
                     self.stage = Stage::LineStart;
-                    return Ok(Event::Field { name: self.name, value: trimmed(unit, self.value) });
+                    return Ok(Event::Field {
+                        name: self.name,
+                        value: trimmed(unit, self.value),
+                    });
                 }
             }
         }
@@ -154,8 +168,15 @@ fn after_value(byte: u8) -> Result<(), Fault> {
 }
 
 fn trimmed(unit: &[u8], value: Span) -> Span {
-    let visible = value.of(unit).iter().rposition(|&byte| !class::is_blank(byte)).map_or(0, |last| last + 1);
-    Span { start: value.start, end: value.start + visible }
+    let visible = value
+        .of(unit)
+        .iter()
+        .rposition(|&byte| !class::is_blank(byte))
+        .map_or(0, |last| last + 1);
+    Span {
+        start: value.start,
+        end: value.start + visible,
+    }
 }
 
 /// Fields that frame, route, authorise or modify a request, or say how its content is to be read, mean something only
@@ -194,5 +215,7 @@ fn is_forbidden_trailer(name: &[u8]) -> bool {
         "x-forwarded-host",
         "x-forwarded-proto",
     ];
-    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
+    FORBIDDEN
+        .iter()
+        .any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }

@@ -97,7 +97,9 @@ impl Head {
             },
             Stage::Method => {
                 self.at += class::run(rest, class::TOKEN);
-                let Some(&byte) = unit.get(self.at) else { return Ok(false) };
+                let Some(&byte) = unit.get(self.at) else {
+                    return Ok(false);
+                };
                 self.method(unit, byte)?;
                 self.enter(Stage::TargetStart, 1);
             }
@@ -132,7 +134,11 @@ impl Head {
 
     /// Judges the method, and the byte behind it.
     fn method(&mut self, unit: &[u8], byte: u8) -> Result<(), Fault> {
-        let method = Span { start: self.mark, end: self.at }.of(unit);
+        let method = Span {
+            start: self.mark,
+            end: self.at,
+        }
+        .of(unit);
         match (method, byte) {
             // The only empty method that comes from a client and not from an attack or a mistaken protocol.
             (b"", b'\r') => Err(Fault::EmptyLine),
@@ -177,7 +183,11 @@ impl Head {
 
     /// Judges the whole target: origin-form, asterisk-form for OPTIONS, or absolute-form, RFC 9112 §3.2.
     fn form(&mut self, unit: &[u8]) -> Result<(), Fault> {
-        let target = Span { start: self.mark, end: self.at }.of(unit);
+        let target = Span {
+            start: self.mark,
+            end: self.at,
+        }
+        .of(unit);
         match target.first() {
             Some(b'/') => return Ok(()),
             Some(b'*') if self.is_options && target.len() == 1 => return Ok(()),
@@ -186,9 +196,15 @@ impl Head {
         }
         let (scheme_bytes, port) = scheme(target).ok_or(Fault::Target)?;
         let behind = target.get(scheme_bytes..).unwrap_or_default();
-        let bytes = behind.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(behind.len());
+        let bytes = behind
+            .iter()
+            .position(|byte| matches!(byte, b'/' | b'?'))
+            .unwrap_or(behind.len());
         let start = self.mark + scheme_bytes;
-        let span = Span { start, end: start + bytes };
+        let span = Span {
+            start,
+            end: start + bytes,
+        };
         authority::authority(span.of(unit))?;
         self.authority = Some((span, port));
         Ok(())
@@ -254,7 +270,11 @@ impl Head {
             }
             _ => {}
         }
-        if self.is_chunked { Ok(Framing::Chunked) } else { Ok(Framing::Length(self.length.unwrap_or(0))) }
+        if self.is_chunked {
+            Ok(Framing::Chunked)
+        } else {
+            Ok(Framing::Length(self.length.unwrap_or(0)))
+        }
     }
 }
 
@@ -287,7 +307,9 @@ fn version(rest: &[u8]) -> Result<Option<u8>, Fault> {
             _ => return Err(Fault::Version),
         }
     }
-    let [_, _, _, _, _, major, _, minor, behind @ ..] = rest else { return Ok(None) };
+    let [_, _, _, _, _, major, _, minor, behind @ ..] = rest else {
+        return Ok(None);
+    };
     if *major != b'1' || *minor > b'1' {
         return Err(Fault::VersionUnsupported);
     }
@@ -302,10 +324,12 @@ fn version(rest: &[u8]) -> Result<Option<u8>, Fault> {
 
 /// How long the scheme of an absolute-form target is with its `://`, and the port it implies.
 fn scheme(target: &[u8]) -> Option<(usize, u16)> {
-    [(&b"http://"[..], 80), (b"https://", 443)].into_iter().find_map(|(scheme, port)| {
-        let front = target.get(..scheme.len())?;
-        front.eq_ignore_ascii_case(scheme).then_some((scheme.len(), port))
-    })
+    [(&b"http://"[..], 80), (b"https://", 443)]
+        .into_iter()
+        .find_map(|(scheme, port)| {
+            let front = target.get(..scheme.len())?;
+            front.eq_ignore_ascii_case(scheme).then_some((scheme.len(), port))
+        })
 }
 
 /// `1*DIGIT`, and no more than hyper can count to: it keeps the two highest values for itself.

@@ -1,5 +1,8 @@
-//! The golden tables through the guard, cut at every byte; its bounds, its states, its memory of what it has seen.
+//! The guard's bounds, its states, its memory of what it has seen, and who it takes a request to be for.
 
+#[path = "../../../tests/it/golden/bodies.rs"]
+mod bodies;
+mod golden;
 #[path = "../../../tests/it/golden/malformed.rs"]
 mod malformed;
 mod oracle;
@@ -7,161 +10,16 @@ mod properties;
 #[path = "../../../tests/it/golden/unusual.rs"]
 mod unusual;
 
-use std::collections::BTreeSet;
-
 use super::*;
-use oracle::{Outcome, outcome, whole};
+use oracle::outcome;
 
-fn rejection(name: &str, bytes: &[u8]) -> Rejection {
-    match whole(bytes).verdict {
-        Verdict::Reject(rejection) => rejection,
-        other => panic!("{name}: {other:?}"),
-    }
-}
-
-fn malformed_cases() -> impl Iterator<Item = &'static malformed::Case> {
-    malformed::CASES.iter().chain(malformed::PIPELINED).chain(malformed::BODIES)
-}
-
-#[test]
-fn malformed_heads_are_refused_whole() {
-    for case in malformed::CASES {
-        let refused = rejection(case.name, case.bytes);
-        assert_eq!((refused.status, refused.phase), (case.status, Phase::Head), "{}: {refused}", case.name);
-        let outcome = whole(case.bytes);
-        assert_eq!((outcome.passed, outcome.heads), (0, 0), "{}", case.name);
-    }
-}
-
-#[test]
-fn what_stands_before_a_malformed_head_passes() {
-    for case in malformed::PIPELINED {
-        let refused = rejection(case.name, case.bytes);
-        assert_eq!((refused.status, refused.phase), (case.status, Phase::Head), "{}: {refused}", case.name);
-        let outcome = whole(case.bytes);
-        assert_eq!(outcome.heads, 1, "{}", case.name);
-        let first = whole(&case.bytes[..outcome.passed]);
-        assert_eq!((first.verdict, first.state), (Verdict::Ok, Where::BetweenRequests), "{}", case.name);
-    }
-}
-
-#[test]
-fn malformed_bodies_are_refused_behind_their_head() {
-    for case in malformed::BODIES {
-        let refused = rejection(case.name, case.bytes);
-        assert_eq!((refused.status, refused.phase), (case.status, Phase::Body), "{}: {refused}", case.name);
-        let outcome = whole(case.bytes);
-        assert_eq!(outcome.heads, 1, "{}", case.name);
-        let before = whole(&case.bytes[..outcome.passed]);
-        assert_eq!((before.verdict, before.state), (Verdict::Ok, Where::InBody { left: None }), "{}", case.name);
-    }
-}
-
-#[test]
-fn unusual_requests_pass_whole() {
-    for case in unusual::CASES {
-        let expected = Outcome {
-            passed: case.bytes.len(),
-            verdict: Verdict::Ok,
-            heads: case.requests,
-            state: Where::BetweenRequests,
-        };
-        assert_eq!(whole(case.bytes), expected, "{}", case.name);
-        oracle::agrees_with_httparse(case.bytes, case.requests);
-        oracle::agrees_with_hyper(case.bytes, case.requests);
-    }
-}
-
-#[test]
-fn cuts_change_nothing() {
-    let cases = malformed_cases().map(|case| (case.name, case.bytes));
-    for (name, bytes) in cases.chain(unusual::CASES.iter().map(|case| (case.name, case.bytes))) {
-        let limits = HeadLimits::default();
-        let expected = whole(bytes);
-        assert_eq!(outcome(limits, bytes, 0..bytes.len()), expected, "{name}, byte by byte");
-        // Every cut of what people write by hand; of the long fillings only some, and those at the edges.
-        let stride = bytes.len() / 1024 + 1;
-        let edges = (0..bytes.len().min(64)).chain(bytes.len().saturating_sub(64)..bytes.len());
-        for cut in (0..bytes.len()).step_by(stride).chain(edges) {
-            assert_eq!(outcome(limits, bytes, [cut]), expected, "{name}, cut at {cut}");
-        }
-    }
-}
-
-#[test]
-fn a_prefix_of_a_good_request_is_never_refused() {
-    for case in unusual::CASES {
-        for end in 0..case.bytes.len() {
-            let outcome = whole(&case.bytes[..end]);
-            assert!(!matches!(outcome.verdict, Verdict::Reject(_)), "{} to {end}: {outcome:?}", case.name);
-        }
-    }
-}
-
-#[test]
-fn tables_are_large_and_named_once() {
-    assert!(malformed::CASES.len() >= 100);
-    assert!(unusual::CASES.len() >= 30);
-    let count = malformed_cases().count();
-    assert_eq!(malformed_cases().map(|case| case.name).collect::<BTreeSet<_>>().len(), count);
-    assert_eq!(malformed_cases().map(|case| case.bytes).collect::<BTreeSet<_>>().len(), count);
-}
-
-/// A case for every reason to refuse. The names are in metrics and logs: a change breaks dashboards.
-const CODES: &[(&str, &str)] = &[
-    ("two-empty-lines", "empty-line"),
-    ("tls-hello", "method"),
-    ("connect", "connect"),
-    ("preface-method", "preface"),
-    ("http-0.9", "request-line"),
-    ("target-fragment", "target"),
-    ("userinfo-disguise", "userinfo"),
-    ("authority-port-letters", "authority"),
-    ("authority-other-scheme-port", "authority-mismatch"),
-    ("target-endless", "uri-bytes"),
-    ("version-letter", "version"),
-    ("version-1.2", "version-unsupported"),
-    ("value-nul", "nul"),
-    ("bare-cr-smuggles-field", "bare-cr"),
-    ("bare-lf-ends-head", "bare-lf"),
-    ("fold-blank-line", "obs-fold"),
-    ("name-empty", "field-name"),
-    ("space-before-colon-coding", "space-before-colon"),
-    ("coding-vertical-tab", "control-byte"),
-    ("host-missing-others", "host-missing"),
-    ("host-repeated-other", "host-repeated"),
-    ("host-empty", "host-invalid"),
-    ("length-repeated", "content-length-repeated"),
-    ("length-wraps", "content-length-invalid"),
-    ("coding-then-length", "content-length-and-transfer-encoding"),
-    ("coding-repeated", "transfer-encoding-repeated"),
-    ("coding-gzip-chunked", "transfer-encoding"),
-    ("coding-1.0", "transfer-encoding-version"),
-    ("head-long", "head-bytes"),
-    ("fields-many", "head-fields"),
-    ("chunk-size-17-zeros", "chunk-size"),
-    ("chunk-extension-quote-open", "chunk-extension"),
-    ("chunk-extension-long", "chunk-line-bytes"),
-    ("chunk-extensions-many", "chunk-extension-bytes"),
-    ("chunk-longer-than-size", "chunk-end"),
-    ("trailer-host", "trailer-field"),
-    ("trailers-many", "trailer-fields"),
-    ("trailers-long", "trailer-bytes"),
-];
-
-#[test]
-fn every_reason_has_a_case_and_a_name() {
-    for (name, code) in CODES {
-        let case = malformed_cases().find(|case| case.name == *name).expect(name);
-        assert_eq!(rejection(name, case.bytes).code, *code, "{name}");
-    }
-    let seen: BTreeSet<_> = malformed_cases().map(|case| rejection(case.name, case.bytes).code).collect();
-    let listed: BTreeSet<_> = CODES.iter().map(|(_, code)| *code).collect();
-    assert_eq!(seen, listed);
-}
-
-const SMALL: HeadLimits =
-    HeadLimits { head_bytes: 64, header_count: 3, uri_bytes: 8, chunk_line_bytes: 10, trailer_bytes: 24 };
+const SMALL: HeadLimits = HeadLimits {
+    head_bytes: 64,
+    header_count: 3,
+    uri_bytes: 8,
+    chunk_line_bytes: 10,
+    trailer_bytes: 24,
+};
 
 /// Asserts that `bytes` passes under [`SMALL`], and is refused with `code` with one more of `fill` at `place`.
 #[track_caller]
@@ -171,7 +29,10 @@ fn bound(bytes: &str, place: &str, fill: &str, code: &str) {
     let over = bytes.replacen(place, &format!("{fill}{place}"), 1);
     for ends in [vec![], (0..over.len()).collect()] {
         let outcome = outcome(SMALL, over.as_bytes(), ends);
-        assert!(matches!(outcome.verdict, Verdict::Reject(rejection) if rejection.code == code), "{outcome:?}");
+        assert!(
+            matches!(outcome.verdict, Verdict::Reject(rejection) if rejection.code == code),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -179,18 +40,78 @@ fn bound(bytes: &str, place: &str, fill: &str, code: &str) {
 fn bounds_are_inclusive() {
     bound("GET /1234567 HTTP/1.1\r\nHost: a\r\n\r\n", "1234567", "x", "uri-bytes");
     bound("GET /?234567 HTTP/1.1\r\nHost: a\r\n\r\n", "234567", "?", "uri-bytes");
-    bound("GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\n\r\n", "A:", "E: f\r\n", "head-fields");
+    bound(
+        "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\n\r\n",
+        "A:",
+        "E: f\r\n",
+        "head-fields",
+    );
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "b".repeat(64 - 32));
     assert_eq!(head.len(), 64);
     bound(&head, "bb", "b", "head-bytes");
-    bound(&format!("\r\n{}", head.replacen("bbb", "b", 1)), "bb", "b", "head-bytes");
+    bound(
+        &format!("\r\n{}", head.replacen("bbb", "b", 1)),
+        "bb",
+        "b",
+        "head-bytes",
+    );
     let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    bound(&format!("{chunked}1;abcdef\r\nx\r\n0\r\n\r\n"), "abcdef", "g", "chunk-line-bytes");
+    bound(
+        &format!("{chunked}1;abcdef\r\nx\r\n0\r\n\r\n"),
+        "abcdef",
+        "g",
+        "chunk-line-bytes",
+    );
     let extensions = "1;abcde\r\nx\r\n".repeat(4);
-    bound(&format!("{chunked}{extensions}0\r\n\r\n"), "0\r\n\r\n", "1;\r\n", "chunk-extension");
-    bound(&format!("{chunked}{extensions}0\r\n\r\n"), "0\r\n\r\n", "1;a\r\nx\r\n", "chunk-extension-bytes");
-    bound(&format!("{chunked}0\r\nA: 45678901234567890\r\n\r\n"), "567", "x", "trailer-bytes");
-    bound(&format!("{chunked}0\r\nA:\r\nB:\r\nC:\r\n\r\n"), "A:", "D:\r\n", "trailer-fields");
+    bound(
+        &format!("{chunked}{extensions}0\r\n\r\n"),
+        "0\r\n\r\n",
+        "1;\r\n",
+        "chunk-extension",
+    );
+    bound(
+        &format!("{chunked}{extensions}0\r\n\r\n"),
+        "0\r\n\r\n",
+        "1;a\r\nx\r\n",
+        "chunk-extension-bytes",
+    );
+    bound(
+        &format!("{chunked}0\r\nA: 45678901234567890\r\n\r\n"),
+        "567",
+        "x",
+        "trailer-bytes",
+    );
+    bound(
+        &format!("{chunked}0\r\nA:\r\nB:\r\nC:\r\n\r\n"),
+        "A:",
+        "D:\r\n",
+        "trailer-fields",
+    );
+}
+
+#[test]
+fn bounds_are_told_at_the_first_byte_beyond() {
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let unfinished = [
+        ("GET /1234567".to_owned(), "uri-bytes"),
+        ("G".repeat(64), "head-bytes"),
+        (format!("GET / HTTP/1.1\r\nHost: {}", "a".repeat(42)), "head-bytes"),
+        (format!("{chunked}1;abcdefgh"), "chunk-line-bytes"),
+        (format!("{chunked}0\r\nA: {}", "b".repeat(21)), "trailer-bytes"),
+    ];
+    for (exact, code) in unfinished {
+        assert_eq!(
+            outcome(SMALL, exact.as_bytes(), []).verdict,
+            Verdict::NeedMore,
+            "{exact}"
+        );
+        let over = format!("{exact}x");
+        let verdict = outcome(SMALL, over.as_bytes(), []).verdict;
+        assert!(
+            matches!(verdict, Verdict::Reject(rejection) if rejection.code == code),
+            "{over}: {verdict:?}"
+        );
+    }
 }
 
 #[test]
@@ -208,24 +129,78 @@ fn each_body_has_its_own_budget_of_extensions() {
 fn states_follow_the_bytes() {
     let mut guard = Guard::new(HeadLimits::default());
     assert_eq!(guard.state(), Where::BetweenRequests);
-    assert_eq!(guard.scan(b""), Scan { pass: 0, verdict: Verdict::Ok });
-    assert_eq!(guard.scan(b"\r\n"), Scan { pass: 0, verdict: Verdict::NeedMore });
+    assert_eq!(
+        guard.scan(b""),
+        Scan {
+            pass: 0,
+            verdict: Verdict::Ok
+        }
+    );
+    assert_eq!(
+        guard.scan(b"\r\n"),
+        Scan {
+            pass: 0,
+            verdict: Verdict::NeedMore
+        }
+    );
     assert_eq!(guard.state(), Where::BetweenRequests);
-    assert_eq!(guard.scan(b"\r\nP"), Scan { pass: 0, verdict: Verdict::NeedMore });
+    assert_eq!(
+        guard.scan(b"\r\nP"),
+        Scan {
+            pass: 0,
+            verdict: Verdict::NeedMore
+        }
+    );
     assert_eq!(guard.state(), Where::InHead);
     let head = b"\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe";
-    assert_eq!(guard.scan(head), Scan { pass: head.len(), verdict: Verdict::Ok });
+    assert_eq!(
+        guard.scan(head),
+        Scan {
+            pass: head.len(),
+            verdict: Verdict::Ok
+        }
+    );
     assert_eq!((guard.state(), guard.heads()), (Where::InBody { left: Some(3) }, 1));
-    assert_eq!(guard.scan(b"lloG"), Scan { pass: 3, verdict: Verdict::NeedMore });
+    assert_eq!(
+        guard.scan(b"lloG"),
+        Scan {
+            pass: 3,
+            verdict: Verdict::NeedMore
+        }
+    );
     assert_eq!((guard.state(), guard.heads()), (Where::InHead, 1));
     let head = b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    assert_eq!(guard.scan(head), Scan { pass: head.len(), verdict: Verdict::Ok });
+    assert_eq!(
+        guard.scan(head),
+        Scan {
+            pass: head.len(),
+            verdict: Verdict::Ok
+        }
+    );
     assert_eq!((guard.state(), guard.heads()), (Where::InBody { left: None }, 2));
-    assert_eq!(guard.scan(b"5\r\nhello\r"), Scan { pass: 8, verdict: Verdict::NeedMore });
+    assert_eq!(
+        guard.scan(b"5\r\nhello\r"),
+        Scan {
+            pass: 8,
+            verdict: Verdict::NeedMore
+        }
+    );
     assert_eq!(guard.state(), Where::InBody { left: None });
-    assert_eq!(guard.scan(b"\r\n0\r\nX: y\r\n"), Scan { pass: 5, verdict: Verdict::NeedMore });
+    assert_eq!(
+        guard.scan(b"\r\n0\r\nX: y\r\n"),
+        Scan {
+            pass: 5,
+            verdict: Verdict::NeedMore
+        }
+    );
     assert_eq!(guard.state(), Where::InBody { left: None });
-    assert_eq!(guard.scan(b"X: y\r\n\r\n"), Scan { pass: 8, verdict: Verdict::Ok });
+    assert_eq!(
+        guard.scan(b"X: y\r\n\r\n"),
+        Scan {
+            pass: 8,
+            verdict: Verdict::Ok
+        }
+    );
     assert_eq!((guard.state(), guard.heads()), (Where::BetweenRequests, 2));
 }
 
@@ -233,7 +208,10 @@ fn states_follow_the_bytes() {
 fn a_rejection_stays() {
     let mut guard = Guard::new(HeadLimits::default());
     let first = guard.scan(b"\n");
-    assert!(matches!(first.verdict, Verdict::Reject(Rejection { code: "bare-lf", .. })));
+    assert!(matches!(
+        first.verdict,
+        Verdict::Reject(Rejection { code: "bare-lf", .. })
+    ));
     for input in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b""] {
         assert_eq!(guard.scan(input), first);
     }
@@ -244,10 +222,22 @@ fn a_rejection_stays() {
 fn a_tunnel_carries_anything() {
     let mut guard = Guard::new(HeadLimits::default());
     let head = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    assert_eq!(guard.scan(head), Scan { pass: head.len(), verdict: Verdict::Ok });
+    assert_eq!(
+        guard.scan(head),
+        Scan {
+            pass: head.len(),
+            verdict: Verdict::Ok
+        }
+    );
     guard.upgraded();
     let frames = b"\x81\x85\0\0\0\0hello\n\r\0";
-    assert_eq!(guard.scan(frames), Scan { pass: frames.len(), verdict: Verdict::Ok });
+    assert_eq!(
+        guard.scan(frames),
+        Scan {
+            pass: frames.len(),
+            verdict: Verdict::Ok
+        }
+    );
     assert_eq!((guard.state(), guard.heads()), (Where::Tunnel, 1));
 }
 
@@ -257,13 +247,28 @@ fn a_tunnel_carries_anything() {
 fn a_partial_head_is_not_read_twice() {
     let mut guard = Guard::new(HeadLimits::default());
     let mut head = b"GET /path HTTP/1.1\r\nHost: a\r\nX: value\r\n".to_vec();
-    assert_eq!(guard.scan(&head), Scan { pass: 0, verdict: Verdict::NeedMore });
+    assert_eq!(
+        guard.scan(&head),
+        Scan {
+            pass: 0,
+            verdict: Verdict::NeedMore
+        }
+    );
     for name in [&b"path"[..], b"X", b"value"] {
-        let at = head.windows(name.len()).position(|window| window == name).expect("is there");
+        let at = head
+            .windows(name.len())
+            .position(|window| window == name)
+            .expect("is there");
         head[at] = 0;
     }
     head.extend(b"\r\n");
-    assert_eq!(guard.scan(&head), Scan { pass: head.len(), verdict: Verdict::Ok });
+    assert_eq!(
+        guard.scan(&head),
+        Scan {
+            pass: head.len(),
+            verdict: Verdict::Ok
+        }
+    );
 }
 
 #[test]
@@ -284,7 +289,9 @@ fn authorities_agree_on_host_and_port() {
     assert!(!agree("a", "a:80", 443));
     assert!(!agree("a:81", "a:80", 80));
     assert!(!agree("[::1]", "[::2]", 80));
-    for wrong in ["", ":", "@", "u@a", "a:65536", "a:-1", "[::1", "[::1]1", "::1", "a/", "a b", "a,b", "..", "."] {
+    for wrong in [
+        "", ":", "@", "u@a", "a:65536", "a:-1", "[::1", "[::1]1", "::1", "a/", "a b", "a,b", "..", ".",
+    ] {
         assert_eq!(parse(wrong), None, "{wrong}");
     }
 }

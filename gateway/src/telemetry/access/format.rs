@@ -109,7 +109,10 @@ fn text(out: &mut Vec<u8>, name: &str, value: &[u8], bytes_max: usize) {
     label(out, name);
     out.push(b'"');
     // Nearly every value is printable ASCII with nothing to escape, and is copied whole.
-    if value.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+    if value
+        .iter()
+        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+    {
         out.extend_from_slice(value);
     } else {
         escape(out, value);

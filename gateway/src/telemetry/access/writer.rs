@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A sink that would block (a pipe somebody made non-blocking) is asked again for this long.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Lost lines are reported in the log at most this often.
-const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// An open sink.
 pub(super) struct Output {
@@ -50,7 +50,11 @@ impl Output {
             Sink::File(path) => (open_file(&path)?, Some(path)),
             Sink::Writer(writer) => (writer, None),
         };
-        Ok(Some(Self { writer, path, torn: false }))
+        Ok(Some(Self {
+            writer,
+            path,
+            torn: false,
+        }))
     }
 
     fn reopen(&mut self) {
@@ -67,7 +71,8 @@ impl Output {
     /// Writes whole lines. On failure: how many of them are lost, counting one that is torn.
     fn write(&mut self, lines: &[u8]) -> Result<(), (u64, io::Error)> {
         if self.torn {
-            self.write_all(b"\n").map_err(|(_, error)| (count_lines(lines), error))?;
+            self.write_all(b"\n")
+                .map_err(|(_, error)| (count_lines(lines), error))?;
             self.torn = false;
         }
         self.write_all(lines).map_err(|(written, error)| {
@@ -94,7 +99,8 @@ impl Output {
                     if since.elapsed() >= PATIENCE {
                         return Err((written, error));
                     }
-                    thread::sleep(Duration::from_millis(1));
+                    // A pause, which a wake-up meant for something else may cut short.
+                    thread::park_timeout(Duration::from_millis(1));
                 }
                 Err(error) => return Err((written, error)),
             }
@@ -106,11 +112,15 @@ impl Output {
 fn open_file(path: &Path) -> Result<Box<dyn Write + Send>, AccessLogError> {
     // Appending, so that a rotation that copies and truncates leaves no hole of zeros.
     let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
-    file.map(|file| Box::new(file) as Box<dyn Write + Send>).map_err(|error| open_error(path, &error))
+    file.map(|file| Box::new(file) as Box<dyn Write + Send>)
+        .map_err(|error| open_error(path, &error))
 }
 
 fn open_error(path: &Path, error: &io::Error) -> AccessLogError {
-    AccessLogError::Open { path: path.to_owned(), reason: error.to_string() }
+    AccessLogError::Open {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 fn count_lines(lines: &[u8]) -> u64 {
@@ -127,7 +137,7 @@ pub(super) struct Worker {
     /// Lines the sink lost since the last report, and why it lost the latest.
     failed: u64,
     failure: Option<io::Error>,
-    reported: Option<Instant>,
+    pub(super) reported: Option<Instant>,
 }
 
 impl Worker {
@@ -181,7 +191,7 @@ impl Worker {
     }
 
     /// Writes the lines that were waiting when it began, and settles the flushes asked for before that.
-    fn round(&mut self) -> Round {
+    pub(super) fn round(&mut self) -> Round {
         let flushes = self.shared.flushes.load(Ordering::Acquire);
         let mut round = Round::Nothing;
         for _ in 0..self.receiver.len().max(1) {
@@ -227,7 +237,10 @@ impl Worker {
         };
         self.failed += lost;
         self.shared.metrics.failed.increment(lost);
-        self.shared.metrics.written.increment(self.batch_lines.saturating_sub(lost));
+        self.shared
+            .metrics
+            .written
+            .increment(self.batch_lines.saturating_sub(lost));
         self.batch.clear();
         self.batch_lines = 0;
     }
@@ -260,7 +273,7 @@ impl Worker {
 
     /// Says in the log what was lost. Done here and not where a line is dropped: the log itself may be what
     /// blocks, and a request may not wait for it.
-    fn report(&mut self, last: bool) {
+    pub(super) fn report(&mut self, last: bool) {
         if !last && self.reported.is_some_and(|at| at.elapsed() < REPORT_INTERVAL) {
             return;
         }
@@ -281,7 +294,7 @@ impl Worker {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Round {
+pub(super) enum Round {
     Lines,
     Nothing,
     /// Nothing, and nobody is left who could write.

@@ -116,13 +116,14 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    pub(crate) fn new(
-        name: &'static str,
-        help: &'static str,
-        label: &'static str,
-        bounds: &'static [Bound],
-    ) -> Self {
-        Self { name, help, label, bounds, series: RwLock::default() }
+    pub(crate) fn new(name: &'static str, help: &'static str, label: &'static str, bounds: &'static [Bound]) -> Self {
+        Self {
+            name,
+            help,
+            label,
+            bounds,
+            series: RwLock::default(),
+        }
     }
 
     /// The series of this label value, made on its first use.
@@ -183,7 +184,12 @@ mod tests {
 
     #[test]
     fn a_bound_is_inclusive_and_buckets_are_cumulative() {
-        let family = Family::new("t_seconds", "Help.", "route", &[(1_000, "0.000001"), (2_000, "0.000002")]);
+        let family = Family::new(
+            "t_seconds",
+            "Help.",
+            "route",
+            &[(1_000, "0.000001"), (2_000, "0.000002")],
+        );
         let histogram = family.with("a");
         for ns in [0, 1_000, 1_001, 2_000, 2_001] {
             histogram.record(Duration::from_nanos(ns));
@@ -206,7 +212,10 @@ mod tests {
         let histogram = Histogram::new(DURATION_BOUNDS);
         histogram.record(Duration::MAX);
         assert_eq!(histogram.count(), 1);
-        assert_eq!(histogram.counts.last().map(|last| last.load(Ordering::Relaxed)), Some(1));
+        assert_eq!(
+            histogram.counts.last().map(|last| last.load(Ordering::Relaxed)),
+            Some(1)
+        );
     }
 
     #[test]
@@ -228,6 +237,9 @@ mod tests {
             }
         });
         assert_eq!(histogram.count(), 40_000);
-        assert_eq!(histogram.sum_ns.load(Ordering::Relaxed), 4 * (0..10_000u64).sum::<u64>());
+        assert_eq!(
+            histogram.sum_ns.load(Ordering::Relaxed),
+            4 * (0..10_000u64).sum::<u64>()
+        );
     }
 }

@@ -1,34 +1,81 @@
 //! The metrics that exist, with what `# HELP` says of each. A name here is a promise to dashboards.
 
-pub(super) const REQUEST_SECONDS: (&str, &str) =
-    ("tidegate_request_duration_seconds", "From a request's head to the last byte of its response, by route.");
-pub(super) const QUEUE_SECONDS: (&str, &str) =
-    ("tidegate_component_queue_seconds", "How long calls waited for a place, by component.");
-pub(super) const INSTANTIATE_SECONDS: (&str, &str) =
-    ("tidegate_component_instantiate_seconds", "Time to make an instance, by component.");
-pub(super) const CPU_SECONDS: (&str, &str) =
-    ("tidegate_component_cpu_seconds", "CPU of one call, time inside its polls, by component.");
+pub(super) const REQUEST_SECONDS: (&str, &str) = (
+    "tidegate_request_duration_seconds",
+    "From a request's head to the last byte of its response, by route.",
+);
+pub(super) const QUEUE_SECONDS: (&str, &str) = (
+    "tidegate_component_queue_seconds",
+    "How long calls waited for a place, by component.",
+);
+pub(super) const INSTANTIATE_SECONDS: (&str, &str) = (
+    "tidegate_component_instantiate_seconds",
+    "Time to make an instance, by component.",
+);
+pub(super) const CPU_SECONDS: (&str, &str) = (
+    "tidegate_component_cpu_seconds",
+    "CPU of one call, time inside its polls, by component.",
+);
 
 pub(super) const COUNTERS: &[(&str, &str)] = &[
-    ("tidegate_requests_total", "Requests answered, by route and status class."),
-    ("tidegate_request_body_bytes_total", "Request body bytes received, by route."),
-    ("tidegate_response_body_bytes_total", "Response body bytes sent, by route."),
+    (
+        "tidegate_requests_total",
+        "Requests answered, by route and status class.",
+    ),
+    (
+        "tidegate_request_body_bytes_total",
+        "Request body bytes received, by route.",
+    ),
+    (
+        "tidegate_response_body_bytes_total",
+        "Response body bytes sent, by route.",
+    ),
     ("tidegate_component_calls_total", "Calls of a component's handler."),
     ("tidegate_component_traps_total", "Calls that ended in a trap."),
-    ("tidegate_component_memory_failures_total", "Calls that failed at the component's memory limit."),
-    ("tidegate_component_saturated_total", "Calls refused because no place came free in time."),
-    ("tidegate_component_lane_moves_total", "Calls that moved to the CPU lane."),
-    ("tidegate_component_cancels_total", "Calls stopped before they were done, by cause."),
+    (
+        "tidegate_component_memory_failures_total",
+        "Calls that failed at the component's memory limit.",
+    ),
+    (
+        "tidegate_component_saturated_total",
+        "Calls refused because no place came free in time.",
+    ),
+    (
+        "tidegate_component_lane_moves_total",
+        "Calls that moved to the CPU lane.",
+    ),
+    (
+        "tidegate_component_cancels_total",
+        "Calls stopped before they were done, by cause.",
+    ),
     ("tidegate_connections_total", "Connections accepted, by listener."),
-    ("tidegate_connections_refused_total", "Connections closed at once over a limit, by listener and reason."),
+    (
+        "tidegate_connections_refused_total",
+        "Connections closed at once over a limit, by listener and reason.",
+    ),
     ("tidegate_accept_errors_total", "Failed accepts, by listener."),
-    ("tidegate_tls_handshake_failures_total", "TLS handshakes that failed, by listener."),
-    ("tidegate_timeouts_total", "Connection timers that ran out, by listener and kind."),
-    ("tidegate_rejected_total", "Requests refused before they reached a handler, by listener and code."),
+    (
+        "tidegate_tls_handshake_failures_total",
+        "TLS handshakes that failed, by listener.",
+    ),
+    (
+        "tidegate_timeouts_total",
+        "Connection timers that ran out, by listener and kind.",
+    ),
+    (
+        "tidegate_rejected_total",
+        "Requests refused before they reached a handler, by listener and code.",
+    ),
     ("tidegate_reloads_total", "Reloads of the configuration, by result."),
     ("tidegate_access_log_lines_total", "Access-log lines written."),
-    ("tidegate_access_log_dropped_total", "Access-log lines dropped because the queue was full."),
-    ("tidegate_access_log_failed_total", "Access-log lines lost because the sink failed."),
+    (
+        "tidegate_access_log_dropped_total",
+        "Access-log lines dropped because the queue was full.",
+    ),
+    (
+        "tidegate_access_log_failed_total",
+        "Access-log lines lost because the sink failed.",
+    ),
 ];
 
 pub(super) const GAUGES: &[(&str, &str)] = &[
@@ -36,7 +83,13 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ("tidegate_component_instances", "Component instances in use."),
     ("tidegate_component_queue_length", "Calls waiting for a place."),
     ("tidegate_connections_open", "Open connections, by listener."),
-    ("tidegate_snapshot_version", "The version of the configuration that serves."),
-    ("tidegate_snapshot_versions_alive", "Versions that still hold memory: the serving one and those draining."),
+    (
+        "tidegate_snapshot_version",
+        "The version of the configuration that serves.",
+    ),
+    (
+        "tidegate_snapshot_versions_alive",
+        "Versions that still hold memory: the serving one and those draining.",
+    ),
     ("tidegate_build_info", "Always 1; the label is the running version."),
 ];

@@ -1,8 +1,10 @@
+use super::listener::REJECTION_CODES_COUNT;
 use super::*;
 
 /// The value of one rendered line, or nothing when there is no such line.
 fn value(text: &str, series: &str) -> Option<f64> {
-    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
 #[test]
@@ -10,7 +12,10 @@ fn a_request_shows_in_every_series_of_its_route() {
     let registry = Registry::new();
     let route = registry.route("hello");
     let under_way = route.enter();
-    assert_eq!(value(&registry.render(), "tidegate_requests_in_flight{route=\"hello\"}"), Some(1.0));
+    assert_eq!(
+        value(&registry.render(), "tidegate_requests_in_flight{route=\"hello\"}"),
+        Some(1.0)
+    );
     drop(under_way);
     route.finished(204, Duration::from_millis(3), 10, 0);
     route.finished(503, Duration::from_millis(30), 0, 7);
@@ -22,8 +27,14 @@ fn a_request_shows_in_every_series_of_its_route() {
         ("tidegate_requests_total{route=\"hello\",code=\"4xx\"}", 0.0),
         ("tidegate_request_body_bytes_total{route=\"hello\"}", 10.0),
         ("tidegate_response_body_bytes_total{route=\"hello\"}", 7.0),
-        ("tidegate_request_duration_seconds_bucket{route=\"hello\",le=\"0.005\"}", 1.0),
-        ("tidegate_request_duration_seconds_bucket{route=\"hello\",le=\"0.05\"}", 2.0),
+        (
+            "tidegate_request_duration_seconds_bucket{route=\"hello\",le=\"0.005\"}",
+            1.0,
+        ),
+        (
+            "tidegate_request_duration_seconds_bucket{route=\"hello\",le=\"0.05\"}",
+            2.0,
+        ),
         ("tidegate_request_duration_seconds_count{route=\"hello\"}", 2.0),
         ("tidegate_request_duration_seconds_sum{route=\"hello\"}", 0.033),
     ] {
@@ -39,7 +50,12 @@ fn every_status_has_a_class() {
         route.finished(status, Duration::ZERO, 0, 0);
     }
     let text = registry.render();
-    let class = |code: &str| value(&text, &format!("tidegate_requests_total{{route=\"r\",code=\"{code}\"}}"));
+    let class = |code: &str| {
+        value(
+            &text,
+            &format!("tidegate_requests_total{{route=\"r\",code=\"{code}\"}}"),
+        )
+    };
     let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class);
     assert_eq!(classes, [Some(2.0), Some(1.0), Some(1.0), Some(2.0), Some(6.0)]);
 }
@@ -64,8 +80,10 @@ fn causes_and_kinds_reach_the_counter_of_their_name() {
         assert_eq!(value(&text, &series), Some((n + 1) as f64), "{series}");
     }
     for (n, kind) in TimeoutKind::ALL.into_iter().enumerate() {
-        let series =
-            format!("tidegate_timeouts_total{{listener=\"public\",kind=\"{}\"}}", kind.as_str());
+        let series = format!(
+            "tidegate_timeouts_total{{listener=\"public\",kind=\"{}\"}}",
+            kind.as_str()
+        );
         assert_eq!(value(&text, &series), Some((n + 1) as f64), "{series}");
     }
 }
@@ -100,8 +118,9 @@ fn rejection_codes_are_bounded() {
     let listener = registry.listener("public");
     listener.rejected("bare-lf");
     listener.rejected("bare-lf");
-    let codes: Vec<&'static str> =
-        (0..200).map(|n| -> &'static str { Box::leak(format!("code-{n}").into_boxed_str()) }).collect();
+    let codes: Vec<&'static str> = (0..200)
+        .map(|n| -> &'static str { Box::leak(format!("code-{n}").into_boxed_str()) })
+        .collect();
     for code in &codes {
         listener.rejected(code);
     }
@@ -112,7 +131,10 @@ fn rejection_codes_are_bounded() {
     );
     let other = value(&text, "tidegate_rejected_total{listener=\"public\",code=\"other\"}");
     assert_eq!(other, Some((201 - REJECTION_CODES_COUNT) as f64));
-    let series = text.lines().filter(|line| line.starts_with("tidegate_rejected_total{")).count();
+    let series = text
+        .lines()
+        .filter(|line| line.starts_with("tidegate_rejected_total{"))
+        .count();
     assert_eq!(series, REJECTION_CODES_COUNT + 1);
 }
 
@@ -123,9 +145,15 @@ fn names_are_bounded_across_reloads() {
         registry.listener(&format!("l{n}")).accepted.increment(1);
     }
     let text = registry.render();
-    assert_eq!(value(&text, "tidegate_connections_total{listener=\"other\"}"), Some(50.0));
+    assert_eq!(
+        value(&text, "tidegate_connections_total{listener=\"other\"}"),
+        Some(50.0)
+    );
     assert_eq!(value(&text, "tidegate_connections_total{listener=\"l0\"}"), Some(1.0));
-    let series = text.lines().filter(|line| line.starts_with("tidegate_connections_total{")).count();
+    let series = text
+        .lines()
+        .filter(|line| line.starts_with("tidegate_connections_total{"))
+        .count();
     assert_eq!(series, LISTENERS_COUNT + 1);
 }
 
@@ -155,7 +183,10 @@ fn every_series_is_described_and_declared_once() {
         assert!(family.starts_with("tidegate_"), "{family}");
     }
     for (name, _) in COUNTERS.iter().chain(GAUGES) {
-        assert!(text.contains(&format!("# TYPE {name} ")), "{name} is described but never made\n{text}");
+        assert!(
+            text.contains(&format!("# TYPE {name} ")),
+            "{name} is described but never made\n{text}"
+        );
     }
 }
 

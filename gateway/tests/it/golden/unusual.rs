@@ -11,7 +11,11 @@ pub(crate) struct Unusual {
 }
 
 const fn one(name: &'static str, bytes: &'static [u8]) -> Unusual {
-    Unusual { name, bytes, requests: 1 }
+    Unusual {
+        name,
+        bytes,
+        requests: 1,
+    }
 }
 
 const fn many(requests: u64, name: &'static str, bytes: &'static [u8]) -> Unusual {

@@ -47,7 +47,12 @@ pub(crate) fn outcome(limits: HeadLimits, bytes: &[u8], ends: impl IntoIterator<
             break;
         }
     }
-    Outcome { passed, verdict, heads: guard.heads(), state: guard.state() }
+    Outcome {
+        passed,
+        verdict,
+        heads: guard.heads(),
+        state: guard.state(),
+    }
 }
 
 /// The same for a stream that comes in one read.
@@ -104,29 +109,48 @@ fn with_httparse(mut rest: &[u8]) -> Vec<Seen> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut head = httparse::Request::new(&mut fields);
         let parsed = head.parse(rest).expect("what passed is a request to httparse");
-        let httparse::Status::Complete(bytes) = parsed else { panic!("half a head passed: {rest:?}") };
+        let httparse::Status::Complete(bytes) = parsed else {
+            panic!("half a head passed: {rest:?}")
+        };
         let target = head.path.expect("a complete head");
         let uri = target.parse::<Uri>().expect("hyper can hold the target");
         // The same text, but for what `http` normalises: the scheme's case, and an absent path.
         let (text, target) = (uri.to_string().to_lowercase(), target.to_lowercase());
-        assert!(text == target || text.replacen('/', "", 3) == target.replacen('/', "", 2), "{text} {target}");
+        assert!(
+            text == target || text.replacen('/', "", 3) == target.replacen('/', "", 2),
+            "{text} {target}"
+        );
         let mut seen = Seen {
             method: head.method.expect("a complete head").to_owned(),
             target: uri.to_string(),
             minor: head.version.expect("a complete head"),
-            fields: head.headers.iter().map(|field| (field.name.to_lowercase(), field.value.to_vec())).collect(),
+            fields: head
+                .headers
+                .iter()
+                .map(|field| (field.name.to_lowercase(), field.value.to_vec()))
+                .collect(),
             body: None,
         };
         rest = &rest[bytes..];
         let values = |wanted: &str| -> Vec<&Vec<u8>> {
-            seen.fields.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value).collect()
+            seen.fields
+                .iter()
+                .filter(|(name, _)| name == wanted)
+                .map(|(_, value)| value)
+                .collect()
         };
         let (lengths, codings) = (values("content-length"), values("transfer-encoding"));
         let (body, behind) = match (&lengths[..], &codings[..]) {
             ([], []) => (Some(Vec::new()), rest),
             ([length], []) => {
-                let length = std::str::from_utf8(length).expect("digits").parse::<u64>().expect("a length");
-                match usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)) {
+                let length = std::str::from_utf8(length)
+                    .expect("digits")
+                    .parse::<u64>()
+                    .expect("a length");
+                match usize::try_from(length)
+                    .ok()
+                    .and_then(|length| rest.split_at_checked(length))
+                {
                     Some((body, behind)) => (Some(body.to_vec()), behind),
                     None => (None, &[][..]),
                 }
@@ -159,7 +183,10 @@ fn dechunked(mut rest: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
         };
         body.extend_from_slice(data);
         let Some(behind) = behind.strip_prefix(b"\r\n") else {
-            assert!(behind.is_empty(), "a chunk passed that ends with neither CRLF nor the stream");
+            assert!(
+                behind.is_empty(),
+                "a chunk passed that ends with neither CRLF nor the stream"
+            );
             return (None, behind);
         };
         rest = behind;
@@ -178,7 +205,11 @@ fn dechunked(mut rest: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
 fn with_hyper(passed: &[u8]) -> (Vec<Seen>, Vec<u8>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let answers = Arc::new(Mutex::new(Vec::new()));
-    let io = Wire { input: passed.to_vec(), at: 0, output: answers.clone() };
+    let io = Wire {
+        input: passed.to_vec(),
+        at: 0,
+        output: answers.clone(),
+    };
     let service = service_fn(|request: Request<Incoming>| {
         let seen = seen.clone();
         async move {
@@ -204,8 +235,11 @@ fn with_hyper(passed: &[u8]) -> (Vec<Seen>, Vec<u8>) {
 
 async fn observe(request: Request<Incoming>) -> Seen {
     let (head, body) = request.into_parts();
-    let mut fields: Vec<_> =
-        head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+    let mut fields: Vec<_> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        .collect();
     fields.sort_by(|one, other| one.0.cmp(&other.0));
     Seen {
         method: head.method.to_string(),
@@ -237,11 +271,7 @@ impl Read for Wire {
 }
 
 impl Write for Wire {
-    fn poll_write(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         self.output.lock().expect("one thread").extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

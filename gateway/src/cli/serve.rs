@@ -1,0 +1,101 @@
+//! `tidegate serve`: one component on one address, without a configuration.
+
+use super::{Done, Exit, Failed, complain, report, start_failed, start_log};
+use crate::config::{Config, Options, Source};
+use crate::control::{Gateway, GatewayOptions};
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Serve one component, without a configuration
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tidegate serve hello.wasm\n  tidegate serve hello.wasm --addr 127.0.0.1:0 \
+    --env MODE=demo --config greeting=Hello\n\nThe first line on stderr is the address. SIGINT ends it with code 0.")]
+pub(super) struct Serve {
+    /// The component
+    #[arg(value_name = "COMPONENT")]
+    component: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    addr: SocketAddr,
+    /// An environment variable for the component
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    env: Vec<(String, String)>,
+    /// A wasi:config value for the component
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    config: Vec<(String, String)>,
+    /// What the component may reach, such as `http=https://api.example.com`
+    #[arg(long, value_name = "KIND=VALUE", value_parser = pair)]
+    grant: Vec<(String, String)>,
+    /// Where the admin API listens; nowhere by default
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// No access log on stdout
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Done {
+        let data_dir = tempfile::Builder::new().prefix("tidegate-").tempdir();
+        let data_dir = data_dir.map_err(|error| Failed::new(Exit::Io, format!("no temporary folder: {error}")))?;
+        let folder = std::env::current_dir()
+            .map_err(|error| Failed::new(Exit::Io, format!("the current folder cannot be read: {error}")))?;
+        if !self.component.is_file() {
+            let path = self.component.display();
+            return Err(Failed::new(Exit::NoInput, format!("error: there is no file {path}")));
+        }
+        let text = self.document(data_dir.path()).to_string();
+        let source = Source::json("command line", folder, text);
+        let config = Config::from_sources(vec![source], Options::default()).map_err(|errors| report(&errors))?;
+        let options = GatewayOptions { no_access_log: self.quiet, ..GatewayOptions::default() };
+        let gateway = Gateway::start(config, options).map_err(|error| start_failed(&error))?;
+        for (_, address, _) in gateway.addresses() {
+            complain(&format!("serving {} on http://{address}", self.component.display()));
+        }
+        if let Some(address) = gateway.admin_address() {
+            complain(&format!("admin on {address}"));
+        }
+        // Only now, so that the address is the first line whatever there was to say before.
+        start_log()?;
+        gateway.run().map_err(|error| Failed::new(Exit::System, format!("error: {error}")))
+    }
+
+    /// The configuration that these arguments stand for.
+    fn document(&self, data_dir: &std::path::Path) -> Value {
+        let table = |pairs: &[(String, String)]| {
+            let pairs = pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.clone())));
+            Value::Object(pairs.collect::<Map<_, _>>())
+        };
+        let mut grants = Map::new();
+        for (kind, value) in &self.grant {
+            if let Value::Array(values) = grants.entry(kind.clone()).or_insert_with(|| json!([])) {
+                values.push(Value::from(value.clone()));
+            }
+        }
+        let mut document = json!({
+            "gateway": { "data_dir": data_dir, "dev": true },
+            "listener": [{ "name": "public", "address": self.addr.to_string() }],
+            "component": { "main": {
+                "source": self.component,
+                "env": table(&self.env),
+                "config": table(&self.config),
+                "grants": grants,
+            } },
+            "route": [{ "component": "main" }],
+        });
+        if let Some(admin) = &self.admin
+            && let Some(tables) = document.as_object_mut()
+        {
+            tables.insert("admin".to_owned(), json!({ "address": admin }));
+        }
+        document
+    }
+}

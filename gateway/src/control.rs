@@ -1,0 +1,11 @@
+//! Running a gateway: building snapshots and putting them into force, the admin API, signals, the orderly end.
+
+mod admin;
+mod build;
+mod data_dir;
+mod gateway;
+mod token;
+
+pub use build::BuildError;
+pub use data_dir::DataDirError;
+pub use gateway::{Gateway, GatewayOptions, ReloadError, StartError, Status};

@@ -1,0 +1,119 @@
+//! Snapshots from configurations. What did not change is taken over from the snapshot in force: its compiled code,
+//! its pool places, its metrics.
+
+use crate::config::{ComponentConfig, Config, ConfigError, ConfigErrors, Name, RouteConfig, TargetConfig};
+use crate::runtime::{Artifact, Component, Deadlines, LoadError, Loader};
+use crate::snapshot::{Fixed, Route, Snapshot, Target};
+use crate::telemetry::metrics::Registry;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tidegate_routing::RouteTable;
+
+/// A configuration that cannot be put into force.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Components that cannot be served; each error points at its `source` line.
+    #[error("{0}")]
+    Components(ConfigErrors),
+    /// The routes passed the configuration's check and yet do not compile.
+    #[error("the routes cannot be compiled: {0}")]
+    Routes(String),
+}
+
+/// Makes snapshots.
+pub(super) struct Builder {
+    loader: Loader,
+    metrics: Arc<Registry>,
+    threads: usize,
+}
+
+impl Builder {
+    pub(super) fn new(loader: Loader, metrics: Arc<Registry>, threads: usize) -> Self {
+        Self { loader, metrics, threads: threads.max(1) }
+    }
+
+    /// The snapshot that follows `before` when `config` is put into force.
+    ///
+    /// # Errors
+    /// Every component that cannot be loaded.
+    pub(super) fn build(&self, config: &Config, before: Option<&Snapshot>) -> Result<Snapshot, BuildError> {
+        let components = self.components(config, before).map_err(BuildError::Components)?;
+        let specs: Vec<_> = config.routes.iter().map(|route| route.spec.clone()).collect();
+        let table = RouteTable::build(&specs).map_err(|errors| {
+            BuildError::Routes(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })?;
+        let entries = config.routes.iter().filter_map(|route| self.route(route, &components)).collect();
+        let version = before.map_or(1, |snapshot| snapshot.version + 1);
+        Ok(Snapshot { version, table, entries, components, alive: self.metrics.gateway().version_alive() })
+    }
+
+    fn route(&self, config: &RouteConfig, components: &BTreeMap<Name, Arc<Component>>) -> Option<Arc<Route>> {
+        let target = match &config.target {
+            TargetConfig::Component(name) => {
+                // The configuration's check has found every name, and `components` failed on those not loaded.
+                let component = Arc::clone(components.get(name)?);
+                let own = component.deadlines();
+                let deadlines = Deadlines {
+                    head: config.limits.deadline.unwrap_or(own.head),
+                    body: config.limits.body_deadline.unwrap_or(own.body),
+                };
+                Target::Component(component, deadlines)
+            }
+            TargetConfig::Redirect(redirect) => Target::Redirect(Fixed::from(redirect)),
+            TargetConfig::Respond(respond) => Target::Respond(Fixed::from(respond)),
+        };
+        Some(Arc::new(Route {
+            name: config.name.as_str().into(),
+            target,
+            body_bytes: config.limits.body,
+            metrics: self.metrics.route(config.name.as_str()),
+        }))
+    }
+
+    /// Loads all components, on several threads: compiling takes a second each.
+    fn components(
+        &self,
+        config: &Config,
+        before: Option<&Snapshot>,
+    ) -> Result<BTreeMap<Name, Arc<Component>>, ConfigErrors> {
+        let wanted: Vec<_> = config.components.values().collect();
+        let next = AtomicUsize::new(0);
+        let loaded = Mutex::new(BTreeMap::new());
+        let failed = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads.min(wanted.len()) {
+                scope.spawn(|| {
+                    while let Some(component) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        match self.component(component, before) {
+                            Ok(one) => {
+                                let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+                                loaded.insert(component.name.clone(), one);
+                            }
+                            Err(error) => {
+                                let error = ConfigError::new(component.location.clone(), error.to_string())
+                                    .label(format!("component `{}` cannot be served", component.name));
+                                failed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        match ConfigErrors::from_errors(failed.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+            Some(errors) => Err(errors),
+            None => Ok(loaded.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn component(&self, config: &ComponentConfig, before: Option<&Snapshot>) -> Result<Arc<Component>, LoadError> {
+        let artifact = Artifact::read(&config.source)?;
+        let running = before.and_then(|snapshot| snapshot.components.get(&config.name));
+        if let Some(running) = running
+            && running.is_made_of(&artifact, config)
+        {
+            return Ok(Arc::clone(running));
+        }
+        self.loader.load(&artifact, config).map(Arc::new)
+    }
+}

@@ -1,0 +1,168 @@
+//! Answers as they leave: the page of a fault, and the body that knows when the request is over.
+
+use super::shared::Connection;
+use crate::error::{Blame, Fault};
+use crate::http::{Body, BodyError, Cause, RequestCx};
+use crate::snapshot::Route;
+use crate::telemetry::access::{AccessLog, Record};
+use crate::telemetry::metrics::GaugeGuard;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Response, Uri, Version, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+const ERROR: HeaderName = HeaderName::from_static("tidegate-error");
+
+/// The answer to a request that met `fault`. What went wrong inside a guest is for the log; only with `dev` it is
+/// for the page too.
+pub(super) fn fault_page(fault: &Fault, cx: &RequestCx, dev: bool) -> Response<Body> {
+    let status = fault.status();
+    let reason = status.canonical_reason().unwrap_or("Error");
+    let mut page = format!("{} {reason}\ncode: {}\nrequest: {}\n", status.as_u16(), fault.code(), cx.id());
+    if dev && fault.blame() != Blame::Client {
+        page.push_str(&format!("\n{fault}\n"));
+    }
+    let mut answer = Response::new(Body::full(page));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(ERROR, HeaderValue::from_static(fault.code()));
+    if let Some(seconds) = fault.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Fault::MethodNotAllowed { allow } = fault {
+        headers.insert(header::ALLOW, allow.clone());
+    }
+    answer
+}
+
+/// What a request's head says, kept for its line in the access log.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) version: Version,
+    pub(super) host: Option<HeaderValue>,
+    pub(super) user_agent: Option<HeaderValue>,
+}
+
+/// A request from its head to its last byte. Dropped when it is over, however that came.
+pub(super) struct Exchange {
+    pub(super) cx: RequestCx,
+    pub(super) connection: Arc<Connection>,
+    pub(super) access: AccessLog,
+    /// `None` while the access log is off.
+    pub(super) asked: Option<Asked>,
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) in_flight: Option<GaugeGuard>,
+    pub(super) status: u16,
+    pub(super) outcome: &'static str,
+    pub(super) head: Option<Duration>,
+    pub(super) bytes_out: u64,
+    pub(super) is_complete: bool,
+}
+
+impl Exchange {
+    fn outcome(&self) -> &'static str {
+        if self.outcome != "complete" {
+            return self.outcome;
+        }
+        match self.cx.call().cause() {
+            Some(cause) if !self.is_complete => cause.fault().code(),
+            None if !self.is_complete => "client-gone",
+            _ => "complete",
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            // The answer was not finished, so the client is gone or was cut; whoever still works learns it here.
+            self.cx.call().cancel(Cause::ClientGone);
+        }
+        self.connection.end(&self.cx);
+        let duration = self.cx.call().started().elapsed();
+        let bytes_in = self.cx.call().bytes_in();
+        if let Some(route) = &self.route {
+            route.metrics.finished(self.status, duration, bytes_in, self.bytes_out);
+        }
+        let outcome = self.outcome();
+        let Some(asked) = self.asked.take() else { return };
+        let client = self.cx.client();
+        self.access.write(Record {
+            time: SystemTime::now(),
+            id: self.cx.id().as_u128(),
+            trace: None,
+            client: client.address,
+            method: asked.method,
+            scheme: if client.tls { "https" } else { "http" },
+            version: asked.version,
+            host: asked.host,
+            uri: asked.uri,
+            user_agent: asked.user_agent,
+            status: self.status,
+            bytes_in,
+            bytes_out: self.bytes_out,
+            head: self.head,
+            duration,
+            route: self.route.as_ref().map(|route| Arc::clone(&route.name)),
+            component: self.route.as_ref().and_then(|route| route.target.component().cloned()),
+            outcome,
+        });
+    }
+}
+
+/// An answer's body with the exchange it completes.
+pub(super) struct Tracked {
+    body: Body,
+    exchange: Exchange,
+}
+
+impl Tracked {
+    pub(super) fn new(body: Body, mut exchange: Exchange) -> Self {
+        exchange.is_complete = body.is_end_stream();
+        Self { body, exchange }
+    }
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let call = this.exchange.cx.call();
+        call.client_takes();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => this.exchange.is_complete = true,
+            Poll::Ready(Some(Ok(frame))) => {
+                this.exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if this.body.is_end_stream() || frame.is_trailers() {
+                    this.exchange.is_complete = true;
+                } else {
+                    call.waits_for_client();
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.exchange.outcome = match error {
+                    BodyError::Fault(fault) => fault.code(),
+                    BodyError::Broken(_) => "broken",
+                };
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

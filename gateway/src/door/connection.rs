@@ -1,0 +1,183 @@
+//! One connection's life: TLS, which protocol, hyper, and the orders of the watch.
+
+use super::DoorShared;
+use super::guard::{Guard, HeadLimits};
+use super::io::{DoorIo, Socket};
+use super::listener::Listener;
+use super::service;
+use super::shared::{Connection, Order, Phase};
+use crate::http::Client;
+use crate::limits;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// What an HTTP/2 client sends first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves one accepted connection to its end.
+pub(super) async fn serve(door: Arc<DoorShared>, listener: Arc<Listener>, stream: TcpStream, address: SocketAddr) {
+    let Ok(local) = stream.local_addr() else { return };
+    // Answers are written whole, so waiting for more to fill a segment only delays them.
+    let _ = stream.set_nodelay(true);
+    let tls = listener.tls();
+    let client = Client { address, local, tls: tls.is_some() };
+    let socket = Arc::new(stream);
+    let connection = Arc::new(Connection::new(
+        client,
+        Arc::clone(&listener),
+        Arc::clone(&socket),
+        Arc::clone(&door.registry.clock),
+    ));
+    let _registered = door.registry.add(Arc::clone(&connection));
+    let _open = listener.metrics.connection();
+    let Some(tls) = tls else { return protocol(&door, connection, Socket(socket), None).await };
+    let accepted = until_killed(&connection, tokio_rustls::TlsAcceptor::from(tls).accept(Socket(socket))).await;
+    match accepted {
+        Some(Ok(stream)) => {
+            connection.enter(Phase::First);
+            let is_h2 = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == b"h2");
+            protocol(&door, connection, stream, is_h2).await;
+        }
+        Some(Err(error)) => {
+            listener.metrics.tls_handshake_failures.increment(1);
+            tracing::debug!(client = %address, "TLS handshake failed: {error}");
+        }
+        None => listener.metrics.tls_handshake_failures.increment(1),
+    }
+}
+
+/// Runs `future`, unless the watch kills the connection first.
+async fn until_killed<F: Future>(connection: &Connection, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        connection.register(cx.waker());
+        if connection.ordered() == Order::Kill {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// Finds out which protocol the client speaks, where ALPN did not say, and serves it.
+async fn protocol<S>(door: &Arc<DoorShared>, connection: Arc<Connection>, mut stream: S, is_h2: Option<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut early = Vec::new();
+    let is_h2 = match is_h2 {
+        Some(is_h2) => is_h2,
+        None => match until_killed(&connection, sniff(&mut stream, &mut early)).await {
+            Some(Ok(is_h2)) => is_h2,
+            _ => return,
+        },
+    };
+    if is_h2 {
+        connection.set_h2();
+        connection.enter(Phase::Idle);
+        let io = DoorIo::new(stream, Arc::clone(&connection), None, early);
+        serve_h2(door, &connection, io).await;
+    } else {
+        let limits = connection.listener.limits();
+        let head = HeadLimits { head_bytes: limits.header_bytes, ..HeadLimits::default() };
+        let io = DoorIo::new(stream, Arc::clone(&connection), Some(Guard::new(head)), early);
+        serve_h1(door, &connection, io, limits.header_bytes).await;
+    }
+}
+
+/// Reads until the bytes are the HTTP/2 preface or cannot become it.
+async fn sniff<S: AsyncRead + Unpin>(stream: &mut S, early: &mut Vec<u8>) -> std::io::Result<bool> {
+    loop {
+        let seen = early.len().min(PREFACE.len());
+        if early.get(..seen) != PREFACE.get(..seen) {
+            return Ok(false);
+        }
+        if seen == PREFACE.len() {
+            return Ok(true);
+        }
+        let mut bytes = [0; 1024];
+        let read = stream.read(&mut bytes).await?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        early.extend_from_slice(bytes.get(..read).unwrap_or_default());
+    }
+}
+
+async fn serve_h1<S>(door: &Arc<DoorShared>, connection: &Arc<Connection>, io: DoorIo<S>, header_bytes: usize)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let count = AtomicU64::new(0);
+    let service = service_fn(|request| {
+        let ordinal = count.fetch_add(1, Ordering::Relaxed) + 1;
+        service::serve(Arc::clone(door), Arc::clone(connection), ordinal, request)
+    });
+    let mut builder = http1::Builder::new();
+    // The guard has counted the head already; hyper's own bounds only must not be tighter.
+    builder.max_header_size(header_bytes.saturating_mul(2)).max_buf_size(header_bytes.saturating_add(64 * 1024));
+    let serving = builder.serve_connection(io, service);
+    if let Some(Err(error)) = until_killed(connection, serving).await {
+        tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");
+    }
+}
+
+async fn serve_h2<S>(door: &Arc<DoorShared>, connection: &Arc<Connection>, io: DoorIo<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn({
+        let (door, connection) = (Arc::clone(door), Arc::clone(connection));
+        move |request| service::serve(Arc::clone(&door), Arc::clone(&connection), u64::MAX, request)
+    });
+    let header_bytes = u32::try_from(connection.listener.limits().header_bytes).unwrap_or(u32::MAX);
+    let mut builder = http2::Builder::new(Spawn);
+    builder
+        .max_concurrent_streams(limits::H2_STREAMS_COUNT)
+        .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS_COUNT)
+        .max_local_error_reset_streams(limits::H2_LOCAL_RESETS_COUNT)
+        .initial_stream_window_size(limits::H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(limits::H2_SEND_BUFFER_BYTES)
+        .max_header_list_size(header_bytes);
+    let mut serving = pin!(builder.serve_connection(io, service));
+    let mut is_finishing = false;
+    let ended = poll_fn(|cx| {
+        connection.register(cx.waker());
+        match connection.ordered() {
+            Order::Kill => return Poll::Ready(Ok(())),
+            Order::Finish if !is_finishing => {
+                is_finishing = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            _ => {}
+        }
+        serving.as_mut().poll(cx)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(client = %connection.client.address, "HTTP/2 connection ended: {error}");
+    }
+}
+
+/// Runs HTTP/2 streams on the connection's own door.
+#[derive(Clone, Copy)]
+struct Spawn;
+
+impl<F> hyper::rt::Executor<F> for Spawn
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        // A stream ends with its connection: the connection's end fails whatever the stream waits for.
+        tokio::spawn(stream);
+    }
+}

@@ -1,0 +1,301 @@
+//! A connection's bytes between the socket and hyper, past the guard.
+//!
+//! hyper never sees a head that the guard did not pass. Where the guard refuses one, hyper is given a harmless head
+//! in its place and the service answers that request with the refusal: so the answer keeps its order behind those
+//! before it, and goes out by the same path.
+
+use super::guard::{Guard, Phase as Part, Rejection, Verdict, Where};
+use super::shared::{Connection, Order, Phase};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Bytes read at once, per door thread.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Stands for a refused head.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
+
+/// The refusal of a head that stopped in its middle (RFC 9110 §15.5.9).
+const HEAD_TIMEOUT: Rejection = Rejection {
+    status: 408,
+    code: "header-timeout",
+    reason: "the request head did not come in time",
+    phase: Part::Head,
+};
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// A TCP stream that its connection's watch can look at too.
+pub(super) struct Socket(pub(super) Arc<TcpStream>);
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read(buf.initialize_unfilled()) {
+                Ok(bytes) => {
+                    buf.advance(bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl Socket {
+    fn poll_try(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match write(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |socket| socket.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |socket| socket.try_write_vectored(bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Write) {
+            Ok(()) | Err(rustix::io::Errno::NOTCONN) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+}
+
+/// The stream hyper reads and writes.
+pub(super) struct DoorIo<S> {
+    stream: S,
+    connection: Arc<Connection>,
+    /// `None` on HTTP/2, whose framing needs no guard.
+    guard: Option<Guard>,
+    /// Bytes read and not judged to their end yet: a partial head or chunk line.
+    held: Vec<u8>,
+    /// Bytes passed that hyper had no room for, from `passed_at` on.
+    passed: Vec<u8>,
+    passed_at: usize,
+    is_refused: bool,
+}
+
+impl<S> DoorIo<S> {
+    /// `early` was read already, when the protocol was found out.
+    pub(super) fn new(stream: S, connection: Arc<Connection>, guard: Option<Guard>, early: Vec<u8>) -> Self {
+        let mut io = Self {
+            stream,
+            connection,
+            guard,
+            held: Vec::new(),
+            passed: Vec::new(),
+            passed_at: 0,
+            is_refused: false,
+        };
+        if io.guard.is_some() {
+            io.held = early;
+        } else {
+            io.passed = early;
+        }
+        io
+    }
+
+    /// Hands bytes that have passed to hyper, as many as it has room for.
+    fn deliver(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
+        let waiting = self.passed.get(self.passed_at..).unwrap_or_default();
+        if waiting.is_empty() {
+            return false;
+        }
+        let bytes = waiting.len().min(buf.remaining());
+        buf.put_slice(waiting.get(..bytes).unwrap_or_default());
+        self.passed_at += bytes;
+        if self.passed_at == self.passed.len() {
+            // An idle connection keeps no buffer.
+            self.passed = Vec::new();
+            self.passed_at = 0;
+        }
+        bytes > 0
+    }
+
+    /// Judges what is held; what passes goes to `passed`.
+    fn judge_held(&mut self) -> io::Result<()> {
+        let Some(guard) = &mut self.guard else { return Ok(()) };
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let scan = guard.scan(&self.held);
+        let rest = self.held.split_off(scan.pass);
+        let pass = std::mem::replace(&mut self.held, rest);
+        if self.passed.is_empty() { self.passed = pass } else { self.passed.extend_from_slice(&pass) }
+        if self.held.is_empty() {
+            self.held = Vec::new();
+        }
+        self.conclude(scan.verdict)
+    }
+
+    /// Judges bytes that were just read and gives hyper what passes, without a copy of our own where all of it does.
+    fn judge(&mut self, bytes: &[u8], buf: &mut ReadBufCursor<'_>) -> io::Result<()> {
+        let Some(guard) = &mut self.guard else {
+            buf.put_slice(bytes);
+            return Ok(());
+        };
+        if !self.held.is_empty() || self.is_refused {
+            if !self.is_refused {
+                self.held.extend_from_slice(bytes);
+            }
+            return self.judge_held();
+        }
+        let scan = guard.scan(bytes);
+        let (pass, rest) = bytes.split_at_checked(scan.pass).unwrap_or((bytes, &[]));
+        buf.put_slice(pass);
+        if matches!(scan.verdict, Verdict::NeedMore) {
+            self.held.extend_from_slice(rest);
+        }
+        self.conclude(scan.verdict)
+    }
+
+    fn conclude(&mut self, verdict: Verdict) -> io::Result<()> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        if let Verdict::Reject(rejection) = verdict {
+            return self.refuse(rejection);
+        }
+        match guard.state() {
+            Where::InHead if self.connection.phase() != Phase::Head => {
+                // While another answer is under way the next head may take its time.
+                if self.connection.phase() != Phase::Busy {
+                    self.connection.enter(Phase::Head);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, rejection: Rejection) -> io::Result<()> {
+        if self.is_refused {
+            return Ok(());
+        }
+        self.is_refused = true;
+        self.held = Vec::new();
+        self.connection.listener.metrics.rejected(rejection.code);
+        if matches!(rejection.phase, Part::Body) {
+            // Its request is under way: the fault is told there, and hyper reads no further.
+            self.connection.cancel(crate::http::Cause::BadBody);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, rejection.reason));
+        }
+        let ordinal = self.guard.as_ref().map_or(1, Guard::heads) + 1;
+        self.connection.refuse(ordinal, rejection);
+        self.passed.extend_from_slice(STAND_IN);
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> DoorIo<S> {
+    fn poll_read_some(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.connection.ordered() == Order::RefuseHead && !self.is_refused {
+                self.refuse(HEAD_TIMEOUT)?;
+            }
+            self.judge_held()?;
+            if self.deliver(buf) || buf.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let room = buf.remaining();
+            let read = SCRATCH.with_borrow_mut(|scratch| {
+                let most = scratch.len();
+                let mut space = ReadBuf::new(scratch.get_mut(..room.min(most)).unwrap_or_default());
+                ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
+                let bytes = space.filled();
+                if bytes.is_empty() {
+                    return Poll::Ready(Ok(true));
+                }
+                self.judge(bytes, buf)?;
+                Poll::Ready(io::Result::Ok(false))
+            });
+            let is_end = ready!(read)?;
+            if is_end || buf.remaining() < room {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Read for DoorIo<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.get_mut().poll_read_some(cx, &mut buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> DoorIo<S> {
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.connection.blocked(written.is_pending());
+        written
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Write for DoorIo<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_pending() {
+            self.connection.blocked(true);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,230 @@
+//! A public address: its sockets, its settings, and the loop that accepts.
+
+use super::connection;
+use super::tls;
+use super::{DoorShared, Tls};
+use crate::config::{ListenerConfig, ListenerLimits, Name};
+use crate::limits;
+use crate::telemetry::metrics::ListenerMetrics;
+use arc_swap::ArcSwap;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Why a listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be bound.
+    #[error("listener `{name}` cannot listen on {address}: {source}{}", hint(.source))]
+    Bind {
+        /// Which listener.
+        name: Name,
+        /// Which address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its certificates cannot be used.
+    #[error("listener `{name}`: {source}")]
+    Tls {
+        /// Which listener.
+        name: Name,
+        /// What is wrong with them.
+        source: tls::TlsError,
+    },
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ": another process listens there; stop it, or choose another port",
+        io::ErrorKind::PermissionDenied => ": ports below 1024 need CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrNotAvailable => ": this machine does not have that address",
+        _ => "",
+    }
+}
+
+/// What may change about a listener while its sockets stay.
+struct Settings {
+    limits: ListenerLimits,
+    tls: Option<Tls>,
+}
+
+/// One public address, shared by all doors.
+pub(super) struct Listener {
+    pub(super) name: Name,
+    /// As bound: never port 0.
+    pub(super) address: SocketAddr,
+    pub(super) metrics: Arc<ListenerMetrics>,
+    settings: ArcSwap<Settings>,
+    open: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    is_draining: AtomicBool,
+    closing: watch::Sender<bool>,
+}
+
+impl Listener {
+    pub(super) fn new(
+        config: &ListenerConfig,
+        address: SocketAddr,
+        tls: Option<Tls>,
+        metrics: Arc<ListenerMetrics>,
+    ) -> Self {
+        Self {
+            name: config.name.clone(),
+            address,
+            metrics,
+            settings: ArcSwap::from_pointee(Settings { limits: config.limits.clone(), tls }),
+            open: AtomicUsize::new(0),
+            by_address: Mutex::new(HashMap::new()),
+            is_draining: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
+        }
+    }
+
+    /// Takes new settings for connections yet to come; limits of time hold for the open ones too.
+    pub(super) fn update(&self, config: &ListenerConfig, tls: Option<Tls>) {
+        self.settings.store(Arc::new(Settings { limits: config.limits.clone(), tls }));
+    }
+
+    pub(super) fn limits(&self) -> ListenerLimits {
+        self.settings.load().limits.clone()
+    }
+
+    pub(super) fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        self.settings.load().tls.as_ref().map(|tls| Arc::clone(&tls.config))
+    }
+
+    pub(super) fn tls_settings(&self) -> Option<Tls> {
+        self.settings.load().tls.clone()
+    }
+
+    /// Stops accepting; what is in the kernel's queue is still accepted.
+    pub(super) fn close(&self) {
+        self.is_draining.store(true, Ordering::Release);
+        self.closing.send_replace(true);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
+
+    /// A place for one more connection from `address`; counts those it refuses.
+    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+        let limits = self.limits();
+        if self.open.fetch_add(1, Ordering::AcqRel) >= limits.connections {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            self.metrics.refused_total.increment(1);
+            return None;
+        }
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_default();
+        if *count >= limits.connections_per_address {
+            drop(by_address);
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            self.metrics.refused_address.increment(1);
+            return None;
+        }
+        *count += 1;
+        drop(by_address);
+        Some(Admitted { listener: Arc::clone(self), address })
+    }
+}
+
+/// A connection's place under the listener's bounds.
+struct Admitted {
+    listener: Arc<Listener>,
+    address: IpAddr,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.listener.open.fetch_sub(1, Ordering::AcqRel);
+        let mut by_address = self.listener.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Binds one socket for each door, all on one address.
+///
+/// The first try is without SO_REUSEPORT, which would hide that another process listens there.
+pub(super) fn bind(address: SocketAddr, doors: usize) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+    let probe = socket(address, false)?;
+    let bound = probe.local_addr()?;
+    drop(probe);
+    let sockets = (0..doors).map(|_| socket(bound, true)).collect::<io::Result<_>>()?;
+    Ok((bound, sockets))
+}
+
+fn socket(address: SocketAddr, is_shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if is_shared {
+        socket.listen(i32::try_from(limits::LISTEN_BACKLOG_COUNT).unwrap_or(i32::MAX))?;
+    }
+    Ok(socket.into())
+}
+
+/// Accepts on one door's socket until the listener closes.
+pub(super) async fn accept(door: Arc<DoorShared>, listener: Arc<Listener>, socket: std::net::TcpListener) {
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(listener = %listener.name, "cannot accept: {error}"),
+    };
+    let mut closing = listener.closing.subscribe();
+    loop {
+        tokio::select! {
+            biased;
+            accepted = socket.accept() => match accepted {
+                Ok((stream, address)) => admit(&door, &listener, stream, address),
+                Err(error) => failed(&listener, &error).await,
+            },
+            () = closed(&mut closing) => break,
+        }
+    }
+    // Connections whose handshake the kernel has done already would be reset with the socket: take them first.
+    let rest = std::future::poll_fn(|cx| {
+        while let std::task::Poll::Ready(Ok((stream, address))) = socket.poll_accept(cx) {
+            admit(&door, &listener, stream, address);
+        }
+        std::task::Poll::Ready(())
+    });
+    rest.await;
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // The sender lives in the listener that the caller holds.
+    let _ = closing.wait_for(|closed| *closed).await;
+}
+
+/// Running out of descriptors is no reason to stop: connections end and give theirs back.
+async fn failed(listener: &Listener, error: &io::Error) {
+    listener.metrics.accept_errors.increment(1);
+    let is_the_peers = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+    if !is_the_peers {
+        tracing::warn!(listener = %listener.name, "accept failed, trying again: {error}");
+        tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
+    }
+}
+
+fn admit(door: &Arc<DoorShared>, listener: &Arc<Listener>, stream: TcpStream, address: SocketAddr) {
+    listener.metrics.accepted.increment(1);
+    let Some(admitted) = listener.admit(address.ip()) else { return };
+    let (door, listener) = (Arc::clone(door), Arc::clone(listener));
+    tokio::spawn(async move {
+        connection::serve(door, listener, stream, address).await;
+        drop(admitted);
+    });
+}

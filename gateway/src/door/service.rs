@@ -1,0 +1,126 @@
+//! One request at the door: its context, its snapshot, its route, and its answer.
+
+use super::DoorShared;
+use super::answer::{Asked, Exchange, Tracked, fault_page};
+use super::guard::agreed;
+use super::shared::Connection;
+use crate::error::Fault;
+use crate::http::{Body, ClientBody, RequestCx};
+use crate::route;
+use crate::snapshot::Route;
+use http::{HeaderValue, Request, Response, Version, header, request};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// Serves the request with this ordinal on its connection, counted from one.
+pub(super) async fn serve(
+    door: Arc<DoorShared>,
+    connection: Arc<Connection>,
+    ordinal: u64,
+    request: Request<Incoming>,
+) -> Result<Response<Tracked>, Infallible> {
+    let cx = RequestCx::new(connection.client);
+    connection.begin(cx.clone());
+    let (head, body) = request.into_parts();
+    let version = head.version;
+    let mut exchange = begin(&door, &connection, &cx, &head);
+    let answer = match connection.refusal(ordinal) {
+        Some(refusal) => Err(Fault::Refused { status: refusal.status, code: refusal.code }),
+        None => answer(&door, &cx, &mut exchange, head, body).await,
+    };
+    let (mut answer, closes) = match answer {
+        Ok(answer) => (answer, false),
+        Err(fault) => {
+            exchange.outcome = fault.code();
+            (fault_page(&fault, &cx, door.dev), fault.closes_connection())
+        }
+    };
+    cx.call().head_sent();
+    if version < Version::HTTP_2 && (closes || connection.is_draining()) {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    exchange.status = answer.status().as_u16();
+    if exchange.asked.is_some() {
+        exchange.head = Some(cx.call().started().elapsed());
+    }
+    let (parts, body) = answer.into_parts();
+    Ok(Response::from_parts(parts, Tracked::new(body, exchange)))
+}
+
+fn begin(
+    door: &DoorShared,
+    connection: &Arc<Connection>,
+    cx: &RequestCx,
+    head: &request::Parts,
+) -> Exchange {
+    let asked = door.access.is_on().then(|| Asked {
+        method: head.method.clone(),
+        uri: head.uri.clone(),
+        version: head.version,
+        host: head.headers.get(header::HOST).cloned(),
+        user_agent: head.headers.get(header::USER_AGENT).cloned(),
+    });
+    Exchange {
+        cx: cx.clone(),
+        connection: Arc::clone(connection),
+        access: door.access.clone(),
+        asked,
+        route: None,
+        in_flight: None,
+        status: 0,
+        outcome: "complete",
+        head: None,
+        bytes_out: 0,
+        is_complete: false,
+    }
+}
+
+async fn answer(
+    door: &DoorShared,
+    cx: &RequestCx,
+    exchange: &mut Exchange,
+    mut head: request::Parts,
+    body: Incoming,
+) -> Result<Response<Body>, Fault> {
+    let snapshot = door.current.load();
+    cx.pin(snapshot.clone());
+    check_host(&mut head, exchange)?;
+    let route = Arc::clone(route::find(&snapshot, &mut head, cx.client().address.ip())?);
+    exchange.in_flight = Some(route.metrics.enter());
+    exchange.route = Some(Arc::clone(&route));
+    let body = bounded(&route, exchange, cx, body)?;
+    route.target.handle(Request::from_parts(head, body), cx.clone()).await
+}
+
+/// HTTP/2 brings the host in `:authority`, and `Host` may only repeat it (RFC 9113 §8.3.1). HTTP/1.0 may bring none:
+/// then it is the address that was reached. On HTTP/1.1 the guard has seen to all of this.
+fn check_host(head: &mut request::Parts, exchange: &Exchange) -> Result<(), Fault> {
+    if head.version >= Version::HTTP_2 {
+        let Some(authority) = head.uri.authority() else {
+            return if head.headers.contains_key(header::HOST) { Ok(()) } else { Err(Fault::BadRequest("host")) };
+        };
+        let port = if exchange.cx.client().tls { 443 } else { 80 };
+        let hosts = head.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+        return match agreed(Some(authority.as_str().as_bytes()), hosts, port) {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(Fault::Refused { status: refusal.status, code: refusal.code }),
+        };
+    }
+    if !head.headers.contains_key(header::HOST) {
+        let local = exchange.cx.client().local.to_string();
+        let host = HeaderValue::from_str(&local).map_err(|_| Fault::BadRequest("host"))?;
+        head.headers.insert(header::HOST, host);
+    }
+    Ok(())
+}
+
+/// The request body under its bound: the route's own, else the listener's.
+fn bounded(route: &Route, exchange: &Exchange, cx: &RequestCx, body: Incoming) -> Result<Body, Fault> {
+    let most = route.body_bytes.unwrap_or_else(|| exchange.connection.listener.limits().body);
+    if body.size_hint().lower() > most {
+        return Err(Fault::BodyTooLarge);
+    }
+    Ok(Body::client(ClientBody::new(body, most, cx.clone())))
+}

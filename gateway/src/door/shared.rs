@@ -1,0 +1,404 @@
+//! What a connection, its requests and its door's watch share, and the watch itself.
+//!
+//! No connection has a timer of its own. Each door looks at all of its connections every
+//! [`limits::WATCH_INTERVAL`]: handshakes, heads, idleness, deadlines, bodies that stop, clients that are gone.
+//! A request pays two stores for it, and an idle connection nothing.
+
+use super::listener::Listener;
+use crate::http::{Cause, Client, Patience, RequestCx};
+use crate::limits;
+use crate::telemetry::metrics::TimeoutKind;
+use futures_util::task::AtomicWaker;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use smallvec::SmallVec;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// The TLS handshake.
+    Handshake,
+    /// The first byte, or an HTTP/2 preface.
+    First,
+    /// The rest of a head.
+    Head,
+    /// The next request.
+    Idle,
+    /// An answer.
+    Busy,
+}
+
+impl Phase {
+    fn from_u8(value: u8) -> Self {
+        match value {
+            0 => Self::Handshake,
+            1 => Self::First,
+            2 => Self::Head,
+            3 => Self::Idle,
+            _ => Self::Busy,
+        }
+    }
+}
+
+/// What the watch tells a connection to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Order {
+    /// Nothing.
+    GoOn,
+    /// Answer the head that does not come with 408.
+    RefuseHead,
+    /// Finish what is under way and take nothing new.
+    Finish,
+    /// End at once.
+    Kill,
+}
+
+/// One connection.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) listener: Arc<Listener>,
+    pub(super) socket: Arc<TcpStream>,
+    clock: Arc<Clock>,
+    phase: AtomicU8,
+    /// When the phase began, on the door's clock.
+    since: AtomicU32,
+    /// When the socket last refused bytes, on the door's clock; zero: it takes them.
+    blocked_since: AtomicU32,
+    order: AtomicU8,
+    waker: AtomicWaker,
+    requests: Mutex<SmallVec<[RequestCx; 1]>>,
+    /// Which request, counted from one, is answered by the guard, and how; the ordinal is zero where none is.
+    refused_at: AtomicU64,
+    refusal: Mutex<Option<super::guard::Rejection>>,
+    is_h2: AtomicBool,
+}
+
+impl Connection {
+    pub(super) fn new(client: Client, listener: Arc<Listener>, socket: Arc<TcpStream>, clock: Arc<Clock>) -> Self {
+        let phase = if client.tls { Phase::Handshake } else { Phase::First };
+        let since = AtomicU32::new(clock.now());
+        Self {
+            client,
+            listener,
+            socket,
+            clock,
+            phase: AtomicU8::new(phase as u8),
+            since,
+            blocked_since: AtomicU32::new(0),
+            order: AtomicU8::new(Order::GoOn as u8),
+            waker: AtomicWaker::new(),
+            requests: Mutex::new(SmallVec::new()),
+            refused_at: AtomicU64::new(0),
+            refusal: Mutex::new(None),
+            is_h2: AtomicBool::new(false),
+        }
+    }
+
+    fn requests(&self) -> MutexGuard<'_, SmallVec<[RequestCx; 1]>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.since.store(self.clock.now(), Ordering::Relaxed);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        Phase::from_u8(self.phase.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_h2(&self) {
+        self.is_h2.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_h2(&self) -> bool {
+        self.is_h2.load(Ordering::Relaxed)
+    }
+
+    /// A request began.
+    pub(super) fn begin(&self, cx: RequestCx) {
+        self.requests().push(cx);
+        self.enter(Phase::Busy);
+    }
+
+    /// A request ended: its answer is out, or nobody wants it.
+    pub(super) fn end(&self, cx: &RequestCx) {
+        let mut requests = self.requests();
+        if let Some(at) = requests.iter().position(|other| other.is(cx)) {
+            requests.swap_remove(at);
+        }
+        let idle = requests.is_empty();
+        drop(requests);
+        if idle && self.phase() == Phase::Busy {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// Stops every request under way.
+    pub(super) fn cancel(&self, cause: Cause) {
+        let requests = self.requests().clone();
+        for cx in requests {
+            cx.call().cancel(cause);
+        }
+    }
+
+    pub(super) fn blocked(&self, is_blocked: bool) {
+        if !is_blocked {
+            if self.blocked_since.load(Ordering::Relaxed) != 0 {
+                self.blocked_since.store(0, Ordering::Relaxed);
+            }
+        } else if self.blocked_since.load(Ordering::Relaxed) == 0 {
+            self.blocked_since.store(self.clock.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Makes the request with this ordinal one that the guard answers.
+    pub(super) fn refuse(&self, ordinal: u64, rejection: super::guard::Rejection) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(rejection);
+        self.refused_at.store(ordinal, Ordering::Release);
+    }
+
+    /// How the guard answers this request, if it does.
+    pub(super) fn refusal(&self, ordinal: u64) -> Option<super::guard::Rejection> {
+        if self.refused_at.load(Ordering::Acquire) != ordinal {
+            return None;
+        }
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn order(&self, order: Order) {
+        let _ = self.order.fetch_max(order as u8, Ordering::AcqRel);
+        self.waker.wake();
+    }
+
+    pub(super) fn ordered(&self) -> Order {
+        match self.order.load(Ordering::Acquire) {
+            0 => Order::GoOn,
+            1 => Order::RefuseHead,
+            2 => Order::Finish,
+            _ => Order::Kill,
+        }
+    }
+
+    pub(super) fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Whether answers should ask for the connection to be closed after them.
+    pub(super) fn is_draining(&self) -> bool {
+        self.ordered() >= Order::Finish || self.listener.is_draining()
+    }
+
+    fn kill(&self, cause: Cause, kind: Option<TimeoutKind>) {
+        if let Some(kind) = kind {
+            self.listener.metrics.timed_out(kind);
+        }
+        self.cancel(cause);
+        self.order(Order::Kill);
+    }
+
+    /// Whether the peer has sent its FIN or a reset (RFC 9293): during a request that means it is gone.
+    fn is_gone(&self) -> bool {
+        let mut fds = [PollFd::new(&*self.socket, PollFlags::RDHUP)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..)) && fds.iter().any(|fd| fd.revents().intersects(gone))
+    }
+
+    /// One look of the watch.
+    fn look(&self, now: Instant) {
+        let limits = self.listener.limits();
+        let lasted = |since: u32, limit: Duration| {
+            u128::from(self.clock.now().saturating_sub(since)) >= limit.as_millis()
+        };
+        let since = self.since.load(Ordering::Relaxed);
+        match self.phase() {
+            Phase::Handshake if lasted(since, limits.handshake_timeout) => {
+                return self.kill(Cause::ClientGone, Some(TimeoutKind::Handshake));
+            }
+            Phase::First if lasted(since, limits.header_timeout) => {
+                return self.kill(Cause::ClientGone, Some(TimeoutKind::Header));
+            }
+            Phase::Head if lasted(since, limits.header_timeout) && self.ordered() == Order::GoOn => {
+                self.listener.metrics.timed_out(TimeoutKind::Header);
+                return self.order(Order::RefuseHead);
+            }
+            Phase::Head if lasted(since, limits.header_timeout * 2) => {
+                return self.kill(Cause::ClientGone, Some(TimeoutKind::Header));
+            }
+            Phase::First | Phase::Idle if self.is_draining() && lasted(since, limits::DRAIN_IDLE) => {
+                return self.kill(Cause::Shutdown, None);
+            }
+            Phase::Idle if lasted(since, limits.idle_timeout) => {
+                self.listener.metrics.timed_out(TimeoutKind::Idle);
+                // An HTTP/2 client is told with GOAWAY; HTTP/1 has no word for it.
+                return if self.is_h2() && self.ordered() == Order::GoOn {
+                    self.order(Order::Finish);
+                } else {
+                    self.order(Order::Kill);
+                };
+            }
+            _ => {}
+        }
+        let blocked = self.blocked_since.load(Ordering::Relaxed);
+        if blocked != 0 && lasted(blocked, limits.write_timeout) {
+            return self.kill(Cause::WriteTimeout, Some(TimeoutKind::Write));
+        }
+        self.look_at_requests(now, &limits);
+    }
+
+    fn look_at_requests(&self, now: Instant, limits: &crate::config::ListenerLimits) {
+        let requests = {
+            let requests = self.requests();
+            let is_old = |cx: &RequestCx| now.saturating_duration_since(cx.call().started()) >= limits::WATCH_INTERVAL;
+            if !requests.iter().any(is_old) {
+                return;
+            }
+            requests.clone()
+        };
+        if self.is_gone() {
+            return self.kill(Cause::ClientGone, None);
+        }
+        let patience = Patience {
+            read: limits.body_idle_timeout,
+            rate_bytes_min: limits::BODY_RATE_BYTES_MIN,
+            write: limits.write_timeout,
+        };
+        for cx in requests {
+            let call = cx.call();
+            // Stopped at an earlier look and still here: nothing polls its answer, so only this ends it.
+            if call.is_head_sent() && call.cause().is_some() {
+                return self.kill(Cause::ClientGone, None);
+            }
+            let Some(cause) = call.overdue(now, patience) else { continue };
+            if call.cancel(cause) {
+                match cause {
+                    Cause::BodyTimeout => self.listener.metrics.timed_out(TimeoutKind::BodyIdle),
+                    Cause::WriteTimeout => self.listener.metrics.timed_out(TimeoutKind::Write),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+impl PartialOrd for Order {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some((*self as u8).cmp(&(*other as u8)))
+    }
+}
+
+/// Milliseconds since a door opened, moved by its watch: reading it costs a load.
+#[derive(Debug)]
+pub(super) struct Clock {
+    began: Instant,
+    now_ms: AtomicU32,
+}
+
+impl Clock {
+    fn tick(&self) {
+        let ms = u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX);
+        // Zero means never in the stamps.
+        self.now_ms.store(ms.max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn now(&self) -> u32 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// The connections of one door.
+pub(super) struct Registry {
+    pub(super) clock: Arc<Clock>,
+    connections: Mutex<Slots>,
+    /// The watch sleeps while there is no connection.
+    wake: tokio::sync::Notify,
+}
+
+#[derive(Default)]
+struct Slots {
+    all: Vec<Option<Arc<Connection>>>,
+    free: Vec<usize>,
+    open: usize,
+}
+
+impl Registry {
+    pub(super) fn new() -> Self {
+        let clock = Clock { began: Instant::now(), now_ms: AtomicU32::new(1) };
+        Self {
+            clock: Arc::new(clock),
+            connections: Mutex::new(Slots::default()),
+            wake: tokio::sync::Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(self: &Arc<Self>, connection: Arc<Connection>) -> Registered {
+        let mut slots = self.lock();
+        let at = slots.free.pop().unwrap_or_else(|| {
+            slots.all.push(None);
+            slots.all.len() - 1
+        });
+        if let Some(slot) = slots.all.get_mut(at) {
+            *slot = Some(connection);
+        }
+        slots.open += 1;
+        let first = slots.open == 1;
+        drop(slots);
+        if first {
+            self.clock.tick();
+            self.wake.notify_one();
+        }
+        Registered { registry: Arc::clone(self), at }
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.lock().open
+    }
+
+    /// Does `what` with every connection, outside the lock.
+    pub(super) fn each(&self, what: impl Fn(&Arc<Connection>)) {
+        let connections: Vec<_> = self.lock().all.iter().flatten().cloned().collect();
+        for connection in &connections {
+            what(connection);
+        }
+    }
+
+    /// Watches until the door's runtime ends.
+    pub(super) async fn watch(self: Arc<Self>) {
+        loop {
+            if self.open() == 0 {
+                self.wake.notified().await;
+            }
+            tokio::time::sleep(limits::WATCH_INTERVAL).await;
+            self.clock.tick();
+            let now = Instant::now();
+            self.each(|connection| connection.look(now));
+        }
+    }
+}
+
+/// A connection's place in the registry.
+pub(super) struct Registered {
+    registry: Arc<Registry>,
+    at: usize,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut slots = self.registry.lock();
+        let taken = slots.all.get_mut(self.at).and_then(Option::take);
+        slots.free.push(self.at);
+        slots.open = slots.open.saturating_sub(1);
+        drop(slots);
+        drop(taken);
+    }
+}
