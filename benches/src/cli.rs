@@ -330,8 +330,12 @@ fn describe(outcome: &Outcome) -> String {
 fn judged(verdict: &Verdict) -> String {
     let reached = if verdict.reached { "reached" } else { "NOT reached" };
     let aim = verdict.aim.map_or(String::new(), |aim| format!(", aim {aim}"));
-    // Ratios need their decimals; milliseconds and bytes do not.
-    let decimals = if verdict.reach < 10.0 { 3 } else { 0 };
+    // A ratio needs its decimals, MiB one of them, milliseconds none.
+    let decimals = match verdict.reach {
+        reach if reach < 10.0 => 3,
+        reach if reach < 100.0 => 1,
+        _ => 0,
+    };
     format!(
         "{reached}: {:.decimals$}, to be at most {}{aim}\n",
         verdict.measured, verdict.reach

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
 
 /// `serve` and what a request meets on its way: nothing here makes the peer slower than the released binary. Left out
-/// are the other commands, and the hooks for profilers, debuggers and logs, which cost the release a little.
+/// are the other commands, and the hooks for profilers, debuggers and logs, which the released binary carries.
 const FEATURES: &str =
     "run,serve,cranelift,parallel-compilation,pooling-allocator,component-model,component-model-async,gc,gc-drc";
 

@@ -11,6 +11,7 @@ pub(crate) mod response;
 
 use crate::error::Error;
 use hdrhistogram::Histogram;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -42,7 +43,6 @@ pub(crate) enum Pace {
 }
 
 /// What a run of the loader saw. Latencies are nanoseconds.
-#[derive(Debug)]
 pub(crate) struct Report {
     /// Right answers.
     pub(crate) requests: u64,
@@ -54,6 +54,19 @@ pub(crate) struct Report {
     /// Connections opened again, because the server closed one in an orderly way.
     pub(crate) reconnects: u64,
     pub(crate) latency: Histogram<u64>,
+}
+
+impl fmt::Debug for Report {
+    /// Without the histogram, which is some thousand counters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report")
+            .field("requests", &self.requests)
+            .field("errors", &self.errors)
+            .field("first_error", &self.first_error)
+            .field("elapsed", &self.elapsed)
+            .field("reconnects", &self.reconnects)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Report {

@@ -2,7 +2,10 @@
 //! same arguments and answer through `tidegate-bench native`. What is measured is nobody's performance; what is tested
 //! is that processes are started, asked, judged, compared and ended.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first surprise, as the tests do")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests stop at the first surprise, as the tests do"
+)]
 
 use serde_json::Value;
 use std::fs;

@@ -9,7 +9,7 @@ mod run;
 mod schema;
 mod serve;
 
-use crate::config::{Config, ConfigErrors, Options, ReportStyle};
+use crate::config::{Config, ConfigErrors, FromEnv, Options, ReportStyle};
 use crate::control::{BuildError, StartError};
 use crate::telemetry::log::{self, LogOptions};
 use clap::{Parser, Subcommand};

@@ -8,4 +8,4 @@ mod token;
 
 pub use build::BuildError;
 pub use data_dir::DataDirError;
-pub use gateway::{Gateway, GatewayOptions, ReloadError, StartError, Status};
+pub use gateway::{External, Gateway, GatewayOptions, ReloadError, Reread, StartError, Status};

@@ -20,6 +20,7 @@ use self::shared::{Order, Phase, Registry};
 use self::tls::Certificates;
 use crate::config::{ListenerConfig, Name};
 use crate::http::Cause;
+use crate::runtime::{Component, Server};
 use crate::snapshot::Current;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Registry as Metrics;
@@ -61,8 +62,25 @@ struct Door {
 /// All doors and their listeners.
 pub struct Doors {
     doors: Vec<Door>,
+    current: Arc<Current>,
     metrics: Arc<Metrics>,
     listeners: Mutex<Vec<Arc<Listener>>>,
+}
+
+impl Server<Component> for Doors {
+    type Resolver = Current;
+
+    fn resolver(&self) -> &Arc<Current> {
+        &self.current
+    }
+
+    fn in_flight(&self) -> usize {
+        self.connections()
+    }
+
+    async fn drain(&self, deadline: Duration) -> usize {
+        self.close_all(deadline).await
+    }
 }
 
 /// A change of listeners that cannot fail any more: sockets are bound, certificates loaded.
@@ -71,8 +89,14 @@ pub struct Plan {
 }
 
 enum Wanted {
-    Kept { listener: Arc<Listener>, config: ListenerConfig, tls: TlsPlan },
+    Kept { listener: Arc<Listener>, config: Box<ListenerConfig>, tls: TlsPlan },
     New { listener: Arc<Listener>, sockets: Vec<std::net::TcpListener> },
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("listeners", &self.wanted.len()).finish()
+    }
 }
 
 impl Doors {
@@ -80,7 +104,7 @@ impl Doors {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn open(
+    pub(crate) fn open(
         workers: usize,
         current: &Arc<Current>,
         access: &AccessLog,
@@ -97,7 +121,12 @@ impl Doors {
             Door::open(n, shared)
         };
         let doors = (0..workers.max(1)).map(open).collect::<std_io::Result<_>>()?;
-        Ok(Self { doors, metrics: Arc::clone(metrics), listeners: Mutex::new(Vec::new()) })
+        Ok(Self {
+            doors,
+            current: Arc::clone(current),
+            metrics: Arc::clone(metrics),
+            listeners: Mutex::new(Vec::new()),
+        })
     }
 
     fn listeners(&self) -> MutexGuard<'_, Vec<Arc<Listener>>> {
@@ -121,9 +150,9 @@ impl Doors {
         };
         let found = running.iter().find(is_same);
         let tls = TlsPlan::load(config, found.map(|listener| &**listener))
-            .map_err(|source| ListenError::Tls { name: config.name.clone(), source })?;
+            .map_err(|source| ListenError::Tls { name: config.name.clone(), source: Box::new(source) })?;
         if let Some(listener) = found {
-            return Ok(Wanted::Kept { listener: Arc::clone(listener), config: config.clone(), tls });
+            return Ok(Wanted::Kept { listener: Arc::clone(listener), config: Box::new(config.clone()), tls });
         }
         let bind_error =
             |source| ListenError::Bind { name: config.name.clone(), address: config.address, source };
@@ -144,6 +173,7 @@ impl Doors {
                 }
                 Wanted::New { listener, sockets } => {
                     for (door, socket) in self.doors.iter().zip(sockets) {
+                        listener.will_accept();
                         // A door that does not take commands has ended with its process.
                         let _ = door.commands.send(Command::Listen(Arc::clone(&listener), socket)).await;
                     }
@@ -174,7 +204,7 @@ impl Doors {
             door.shared.registry.each(|connection| {
                 if of(&connection.listener) {
                     if matches!(connection.phase(), Phase::Idle | Phase::First) {
-                        connection.enter(connection.phase());
+                        connection.restart();
                     }
                     connection.order(Order::Finish);
                 }
@@ -184,13 +214,15 @@ impl Doors {
 
     /// Stops accepting and waits until every connection has ended; cuts those that have not by `deadline`. Returns
     /// how many were cut.
-    pub async fn drain(&self, deadline: Duration) -> usize {
+    async fn close_all(&self, deadline: Duration) -> usize {
         for listener in self.listeners().iter() {
             listener.close();
         }
         self.finish(|_| true);
         let end = Instant::now() + deadline;
-        while self.connections() > 0 && Instant::now() < end {
+        // Also those still in the kernel's queue, or accepted a moment ago.
+        let is_in_use = || self.connections() > 0 || self.listeners().iter().any(|listener| listener.is_in_use());
+        while is_in_use() && Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(20)).await;
             // Those accepted from the kernel's queue at the very end have not heard yet.
             self.finish_new();
@@ -264,6 +296,7 @@ async fn obey(door: Arc<DoorShared>, mut commands: mpsc::Receiver<Command>) {
 /// What a listener's certificates become.
 enum TlsPlan {
     Plain,
+    Kept(Tls),
     /// The same settings and sessions, with these certificates.
     Renew(Tls, Arc<Certificates>),
     New(Tls),
@@ -276,15 +309,20 @@ impl TlsPlan {
             return Ok(Self::Plain);
         }
         let paths = |pair: &crate::config::CertPaths| tls::CertPaths { cert: pair.cert.clone(), key: pair.key.clone() };
-        let certificates = Certificates::load(&config.tls.iter().map(paths).collect::<Vec<_>>())?;
+        let pairs: Vec<_> = config.tls.iter().map(paths).collect();
+        let client_ca = config.client_ca.as_deref().map(tls::ClientCa::load).transpose()?;
+        let key = client_ca.as_ref().map(tls::ClientCa::content_key);
+        let running = running.and_then(Listener::tls_settings).filter(|tls| tls.client_ca == key);
+        if let Some(tls) = &running
+            && tls.certificates.load().content_key() == Certificates::content_key_of(&pairs)?
+        {
+            return Ok(Self::Kept(tls.clone()));
+        }
+        let certificates = Certificates::load(&pairs)?;
         for warning in certificates.warnings() {
             tracing::warn!(listener = %config.name, "{warning}");
         }
-        let client_ca = config.client_ca.as_deref().map(tls::ClientCa::load).transpose()?;
-        let key = client_ca.as_ref().map(tls::ClientCa::content_key);
-        if let Some(tls) = running.and_then(Listener::tls_settings)
-            && tls.client_ca == key
-        {
+        if let Some(tls) = running {
             return Ok(Self::Renew(tls, Arc::new(certificates)));
         }
         let certificates = Arc::new(ArcSwap::from_pointee(certificates));
@@ -295,11 +333,9 @@ impl TlsPlan {
     fn into_tls(self) -> Option<Tls> {
         match self {
             Self::Plain => None,
-            Self::New(tls) => Some(tls),
+            Self::Kept(tls) | Self::New(tls) => Some(tls),
             Self::Renew(tls, certificates) => {
-                if tls.certificates.load().content_key() != certificates.content_key() {
-                    tls.certificates.store(certificates);
-                }
+                tls.certificates.store(certificates);
                 Some(tls)
             }
         }

@@ -20,11 +20,19 @@ pub enum Fault {
     /// The request is not valid HTTP; the code says how (RFC 9112).
     BadRequest(&'static str),
     /// A refusal by the guard that stands before the HTTP parser: its status and code.
-    Refused { status: u16, code: &'static str },
+    Refused {
+        /// Its status.
+        status: u16,
+        /// Its code.
+        code: &'static str,
+    },
     /// No route matches.
     NotFound,
     /// A route matches the path, not the method; what `Allow` says (RFC 9110 §10.2.1).
-    MethodNotAllowed { allow: HeaderValue },
+    MethodNotAllowed {
+        /// The methods that are.
+        allow: HeaderValue,
+    },
     /// The request body is longer than the route allows.
     BodyTooLarge,
     /// The request body stopped coming, or came too slowly.

@@ -13,14 +13,16 @@ mod lane;
 mod loader;
 mod pool;
 mod run;
+mod server;
 mod store;
 mod stream;
 
 pub use component::{Component, State};
 pub use engine::{EngineError, EngineOptions, Engines};
-pub use inspect::{Dialect, Handler, Import, Inspection};
+pub use inspect::{Dialect, Handler, Import, Inspection, NotAComponent};
 pub use invoke::{Deadlines, invoke};
 pub use lane::Lane;
 pub use loader::{Artifact, LoadError, Loader};
 pub use pool::Pool;
+pub use server::Server;
 pub use store::StoreCtx;

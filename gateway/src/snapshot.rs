@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// By name.
     pub components: BTreeMap<Name, Arc<Component>>,
     /// Counts it as alive.
-    pub(crate) alive: GaugeGuard,
+    pub(crate) _alive: GaugeGuard,
 }
 
 /// Where requests of one route go, and under which bounds.

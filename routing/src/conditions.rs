@@ -59,7 +59,11 @@ impl MethodBits {
     /// What a route must list one of to serve this one method: GET serves HEAD.
     #[inline]
     pub(crate) fn served_by(self) -> Self {
-        if self.is_head() { Self(Self::GET.0 | Self::HEAD.0) } else { self }
+        if self.is_head() {
+            Self(Self::GET.0 | Self::HEAD.0)
+        } else {
+            self
+        }
     }
 
     #[inline]
@@ -167,7 +171,10 @@ impl Conditions {
 
     pub(crate) fn hold(&self, headers: &HeaderMap, query: Option<&str>, source: Option<IpAddr>) -> bool {
         takes_source(&self.source, source)
-            && self.headers.iter().all(|(name, value)| takes_header(name, value, headers))
+            && self
+                .headers
+                .iter()
+                .all(|(name, value)| takes_header(name, value, headers))
             && self.query.iter().all(|(name, value)| takes_query(name, value, query))
     }
 }
@@ -197,14 +204,19 @@ pub(crate) fn takes_source(nets: &[IpNet], source: Option<IpAddr>) -> bool {
         return true;
     }
     // A listener on [::] sees IPv4 clients as ::ffff:a.b.c.d.
-    source.map(|address| address.to_canonical()).is_some_and(|address| nets.iter().any(|net| net.contains(&address)))
+    source
+        .map(|address| address.to_canonical())
+        .is_some_and(|address| nets.iter().any(|net| net.contains(&address)))
 }
 
 /// The nets of a route as they are compared: IPv4-mapped ones as IPv4, what lies within another left out.
 pub(crate) fn plain_nets(spec: &RouteSpec) -> Vec<IpNet> {
     let plain = spec.source.iter().map(|net| match net {
         IpNet::V6(v6) if v6.prefix_len() >= 96 => {
-            let mapped = v6.addr().to_ipv4_mapped().and_then(|addr| Ipv4Net::new(addr, v6.prefix_len() - 96).ok());
+            let mapped = v6
+                .addr()
+                .to_ipv4_mapped()
+                .and_then(|addr| Ipv4Net::new(addr, v6.prefix_len() - 96).ok());
             mapped.map_or(*net, IpNet::V4)
         }
         _ => *net,

@@ -320,9 +320,7 @@ impl PatternProblem {
             Self::Colon(_) => "write `{name}`; a segment that really begins with `:` needs `{ regex = \"...\" }`",
             Self::ParameterName(_) => "use a letter or `_`, then letters, digits and `_`",
             Self::ParameterRepeated(_) => "give each parameter its own name",
-            Self::Regex(_) => {
-                "see https://docs.rs/regex for the syntax: there is no look-around and no back-reference"
-            }
+            Self::Regex(_) => "see https://docs.rs/regex for the syntax: there is no look-around and no back-reference",
         }
     }
 }

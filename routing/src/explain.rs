@@ -31,7 +31,11 @@ pub struct Explanation {
 
 /// The answer in an [`Explanation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "kind", rename_all = "kebab-case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "kind", rename_all = "kebab-case")
+)]
 pub enum Decision {
     /// A route takes the request.
     Found {
@@ -69,7 +73,11 @@ pub struct Considered {
 
 /// What became of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "kind", rename_all = "kebab-case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "kind", rename_all = "kebab-case")
+)]
 pub enum Verdict {
     /// It takes the request.
     Wins,
@@ -84,7 +92,11 @@ pub enum Verdict {
 
 /// One thing about a request that a route does not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "field", rename_all = "kebab-case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "field", rename_all = "kebab-case")
+)]
 pub enum Mismatch {
     /// The host is none of the route's.
     Host,
@@ -125,8 +137,13 @@ impl RouteTable {
     #[must_use]
     pub fn explain(&self, query: &Query<'_>) -> Explanation {
         let outcome = self.find(query);
-        let mut rated: Vec<Rated<'_>> = RequestHost::new(query.host)
-            .with(|host| self.routes.iter().enumerate().map(|(index, route)| Rated::new(index, route, host, query)).collect());
+        let mut rated: Vec<Rated<'_>> = RequestHost::new(query.host).with(|host| {
+            self.routes
+                .iter()
+                .enumerate()
+                .map(|(index, route)| Rated::new(index, route, host, query))
+                .collect()
+        });
         rated.sort_by(Rated::compare);
         let winner = match &outcome {
             Outcome::Found(found) => Some(found.route),
@@ -145,12 +162,20 @@ impl RouteTable {
         match outcome {
             Outcome::Found(found) => Decision::Found {
                 route: found.route.get(),
-                name: self.routes.get(found.route.get()).map(|route| route.name.clone()).unwrap_or_default(),
-                params: found.params().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+                name: self
+                    .routes
+                    .get(found.route.get())
+                    .map(|route| route.name.clone())
+                    .unwrap_or_default(),
+                params: found
+                    .params()
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
             },
-            Outcome::MethodNotAllowed { allow } => {
-                Decision::MethodNotAllowed { allow: allow.to_str().unwrap_or_default().to_owned() }
-            }
+            Outcome::MethodNotAllowed { allow } => Decision::MethodNotAllowed {
+                allow: allow.to_str().unwrap_or_default().to_owned(),
+            },
             Outcome::NotFound => Decision::NotFound,
         }
     }
@@ -168,7 +193,11 @@ struct Rated<'t> {
 
 impl<'t> Rated<'t> {
     fn new(index: usize, route: &'t Route, host: &[u8], query: &Query<'_>) -> Self {
-        let best = route.hosts.iter().filter(|pattern| pattern.takes(host)).min_by_key(|pattern| pattern.rank());
+        let best = route
+            .hosts
+            .iter()
+            .filter(|pattern| pattern.takes(host))
+            .min_by_key(|pattern| pattern.rank());
         let method = method_fit(&route.methods, query.method);
         let mut reasons = Vec::new();
         if best.is_none() {
@@ -178,10 +207,18 @@ impl<'t> Rated<'t> {
             reasons.push(Mismatch::Path);
         }
         if method.is_none() {
-            reasons.push(Mismatch::Method { allowed: route.methods.iter().map(ToString::to_string).collect() });
+            reasons.push(Mismatch::Method {
+                allowed: route.methods.iter().map(ToString::to_string).collect(),
+            });
         }
         reasons.extend(differing_conditions(route, query));
-        Self { index, route, host: best, method, reasons }
+        Self {
+            index,
+            route,
+            host: best,
+            method,
+            reasons,
+        }
     }
 
     /// The order of precedence, written down a second time.
@@ -190,7 +227,12 @@ impl<'t> Rated<'t> {
         let rest = |rated: &Self| {
             let conditions = &rated.route.conditions;
             let method = rated.method.unwrap_or(MethodFit::Named);
-            (method, Reverse(conditions.headers.len()), Reverse(conditions.query.len()), rated.index)
+            (
+                method,
+                Reverse(conditions.headers.len()),
+                Reverse(conditions.query.len()),
+                rated.index,
+            )
         };
         host(self)
             .cmp(&host(other))
@@ -213,7 +255,13 @@ impl<'t> Rated<'t> {
         };
         let host = match self.host {
             Some(host) => host.to_string(),
-            None => self.route.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            None => self
+                .route
+                .hosts
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
         };
         Considered {
             route: self.index,
@@ -247,7 +295,9 @@ fn differing_conditions(route: &Route, query: &Query<'_>) -> Vec<Mismatch> {
         }
     }
     if !takes_source(&conditions.source, query.source) {
-        reasons.push(Mismatch::Source { allowed: conditions.source.iter().map(ToString::to_string).collect() });
+        reasons.push(Mismatch::Source {
+            allowed: conditions.source.iter().map(ToString::to_string).collect(),
+        });
     }
     reasons
 }
@@ -276,7 +326,11 @@ impl fmt::Display for Explanation {
             Decision::MethodNotAllowed { allow } => writeln!(f, "  -> 405 Method Not Allowed, Allow: {allow}")?,
             Decision::NotFound => writeln!(f, "  -> 404 Not Found")?,
         }
-        let of_host: Vec<&Considered> = self.considered.iter().filter(|each| !each.is_of_another_host()).collect();
+        let of_host: Vec<&Considered> = self
+            .considered
+            .iter()
+            .filter(|each| !each.is_of_another_host())
+            .collect();
         let here = of_host.len();
         if here > 0 {
             writeln!(f, "routes of this host, in rank order:")?;
@@ -326,14 +380,26 @@ impl fmt::Display for Considered {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let differs = |f: &mut fmt::Formatter<'_>, kind, name, expected, missing: bool| {
-            write!(f, "{kind} `{name}` {} (wanted: {expected})", if missing { "is missing" } else { "differs" })
+            write!(
+                f,
+                "{kind} `{name}` {} (wanted: {expected})",
+                if missing { "is missing" } else { "differs" }
+            )
         };
         match self {
             Self::Host => f.write_str("host differs"),
             Self::Path => f.write_str("path differs"),
             Self::Method { allowed } => write!(f, "method differs (wanted: {})", allowed.join(", ")),
-            Self::Header { name, expected, missing } => differs(f, "header", name, expected, *missing),
-            Self::Query { name, expected, missing } => differs(f, "query", name, expected, *missing),
+            Self::Header {
+                name,
+                expected,
+                missing,
+            } => differs(f, "header", name, expected, *missing),
+            Self::Query {
+                name,
+                expected,
+                missing,
+            } => differs(f, "query", name, expected, *missing),
             Self::Source { allowed } => write!(f, "the client's address is not in {}", allowed.join(", ")),
         }
     }

@@ -42,11 +42,21 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    match (a.first_chunk::<8>(), a.last_chunk::<8>(), b.first_chunk::<8>(), b.last_chunk::<8>()) {
+    match (
+        a.first_chunk::<8>(),
+        a.last_chunk::<8>(),
+        b.first_chunk::<8>(),
+        b.last_chunk::<8>(),
+    ) {
         (Some(a_head), Some(a_tail), Some(b_head), Some(b_tail)) => {
             a_head == b_head && a_tail == b_tail && (a.len() <= 16 || a.get(8..) == b.get(8..))
         }
-        _ => match (a.first_chunk::<4>(), a.last_chunk::<4>(), b.first_chunk::<4>(), b.last_chunk::<4>()) {
+        _ => match (
+            a.first_chunk::<4>(),
+            a.last_chunk::<4>(),
+            b.first_chunk::<4>(),
+            b.last_chunk::<4>(),
+        ) {
             (Some(a_head), Some(a_tail), Some(b_head), Some(b_tail)) => a_head == b_head && a_tail == b_tail,
             _ => a.iter().zip(b).all(|(a, b)| a == b),
         },
@@ -62,7 +72,10 @@ pub(crate) fn hash<const FOLD: u64>(seed: u64, bytes: &[u8]) -> u64 {
         (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
         _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
             // Two overlapping reads cover every byte of a short key.
-            (Some(head), Some(tail)) => (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail))),
+            (Some(head), Some(tail)) => (
+                u64::from(u32::from_le_bytes(*head)),
+                u64::from(u32::from_le_bytes(*tail)),
+            ),
             _ => (bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0),
         },
     };
@@ -97,7 +110,10 @@ impl Index {
     /// Builds the index of `entries`, each a hash and an id below `u32::MAX`.
     pub(crate) fn build(entries: &[(u64, u32)]) -> Self {
         if entries.is_empty() {
-            return Self { slots: Box::default(), mask: 0 };
+            return Self {
+                slots: Box::default(),
+                mask: 0,
+            };
         }
         // At most half full, so that a miss ends after a step or two.
         let length = (entries.len() * 2).next_power_of_two();
@@ -107,7 +123,10 @@ impl Index {
             let mut at = *hash as usize & mask;
             while let Some(slot) = slots.get_mut(at) {
                 if slot.id == EMPTY {
-                    *slot = Slot { tag: tag(*hash), id: *id };
+                    *slot = Slot {
+                        tag: tag(*hash),
+                        id: *id,
+                    };
                     break;
                 }
                 at = (at + 1) & mask;
@@ -151,11 +170,19 @@ mod tests {
         for length in 0..80usize {
             let base: Vec<u8> = (0..length).map(|at| b'a' + (at % 26) as u8).collect();
             let expected = hash::<CASE_KEPT>(7, &base);
-            assert_ne!(expected, hash::<CASE_KEPT>(8, &base), "the seed counts at length {length}");
+            assert_ne!(
+                expected,
+                hash::<CASE_KEPT>(8, &base),
+                "the seed counts at length {length}"
+            );
             for at in 0..length {
                 let mut other = base.clone();
                 other[at] ^= 1;
-                assert_ne!(expected, hash::<CASE_KEPT>(7, &other), "byte {at} of {length} does not count");
+                assert_ne!(
+                    expected,
+                    hash::<CASE_KEPT>(7, &other),
+                    "byte {at} of {length} does not count"
+                );
             }
         }
     }
@@ -165,7 +192,11 @@ mod tests {
         for length in 0..40usize {
             let lower: Vec<u8> = (0..length).map(|at| b'a' + (at % 26) as u8).collect();
             let upper = lower.to_ascii_uppercase();
-            assert_eq!(hash::<CASE_FOLDED>(0, &lower), hash::<CASE_FOLDED>(0, &upper), "length {length}");
+            assert_eq!(
+                hash::<CASE_FOLDED>(0, &lower),
+                hash::<CASE_FOLDED>(0, &upper),
+                "length {length}"
+            );
             for at in 0..length {
                 let mut other = lower.clone();
                 other[at] = if other[at] == b'q' { b'r' } else { b'q' };
@@ -209,8 +240,9 @@ mod tests {
 
     #[test]
     fn an_index_finds_what_was_put_in_and_nothing_else() {
-        let entries: Vec<(u64, u32)> =
-            (0..1000u32).map(|id| (hash::<CASE_KEPT>(0, id.to_string().as_bytes()), id)).collect();
+        let entries: Vec<(u64, u32)> = (0..1000u32)
+            .map(|id| (hash::<CASE_KEPT>(0, id.to_string().as_bytes()), id))
+            .collect();
         let index = Index::build(&entries);
         for (hash, id) in &entries {
             assert_eq!(index.find(*hash, |found| found == *id), Some(*id));
@@ -224,6 +256,10 @@ mod tests {
         let index = Index::build(&[(5, 1), (5, 2), (5, 3)]);
         assert_eq!(index.find(5, |id| id == 3), Some(3));
         assert_eq!(index.find(5, |_| false), None);
-        assert_eq!(index.find(5 | 1 << 40, |_| true), None, "the other half of the hash counts too");
+        assert_eq!(
+            index.find(5 | 1 << 40, |_| true),
+            None,
+            "the other half of the hash counts too"
+        );
     }
 }

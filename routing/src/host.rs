@@ -33,7 +33,9 @@ impl HostPattern {
         }
         if text.starts_with('[') {
             let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            let address = address.and_then(|inner| inner.parse::<Ipv6Addr>().ok()).ok_or(HostProblem::Ipv6)?;
+            let address = address
+                .and_then(|inner| inner.parse::<Ipv6Addr>().ok())
+                .ok_or(HostProblem::Ipv6)?;
             return Ok(Self::Exact(format!("[{address}]")));
         }
         if text.parse::<Ipv6Addr>().is_ok() {
@@ -56,9 +58,7 @@ impl HostPattern {
     pub(crate) fn takes(&self, host: &[u8]) -> bool {
         match self {
             Self::Exact(name) => host.eq_ignore_ascii_case(name.as_bytes()),
-            Self::Suffix(suffix) => {
-                suffixes(host).any(|candidate| candidate.eq_ignore_ascii_case(suffix.as_bytes()))
-            }
+            Self::Suffix(suffix) => suffixes(host).any(|candidate| candidate.eq_ignore_ascii_case(suffix.as_bytes())),
             Self::Any => true,
         }
     }
@@ -94,7 +94,10 @@ fn parse_name(name: &str) -> Result<String, HostProblem> {
         if label.len() > LABEL_BYTES_MAX {
             return Err(HostProblem::TooLong);
         }
-        if let Some(bad) = label.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_')) {
+        if let Some(bad) = label
+            .chars()
+            .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'))
+        {
             return Err(match bad {
                 '*' => HostProblem::Star,
                 _ if !bad.is_ascii() => HostProblem::NotAscii(bad),
@@ -137,20 +140,31 @@ impl<'q> RequestHost<'q> {
     pub(crate) fn new(raw: &'q str) -> Self {
         let bytes = raw.as_bytes();
         if bytes.first() == Some(&b'[') {
-            let address = raw.get(1..).and_then(|rest| rest.split_once(']')).map(|(inner, _)| inner);
-            return Self { text: bytes, canonical: address.and_then(|inner| inner.parse().ok()) };
+            let address = raw
+                .get(1..)
+                .and_then(|rest| rest.split_once(']'))
+                .map(|(inner, _)| inner);
+            return Self {
+                text: bytes,
+                canonical: address.and_then(|inner| inner.parse().ok()),
+            };
         }
         let name = match find_byte(b':', bytes) {
             Some(colon) => bytes.split_at(colon).0,
             None => bytes,
         };
-        Self { text: name.strip_suffix(b".").unwrap_or(name), canonical: None }
+        Self {
+            text: name.strip_suffix(b".").unwrap_or(name),
+            canonical: None,
+        }
     }
 
     /// Hands the host to `look`.
     #[inline]
     pub(crate) fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
-        let Some(address) = self.canonical else { return look(self.text) };
+        let Some(address) = self.canonical else {
+            return look(self.text);
+        };
         // 39 bytes of address at most (45 when it ends in IPv4), and the brackets.
         let mut buffer = [0u8; 48];
         let mut cursor = Cursor::new(buffer.as_mut_slice());
@@ -224,12 +238,14 @@ impl HostIndex {
 
     #[inline]
     fn lookup(&self, index: &Index, name: &[u8]) -> Option<u32> {
-        index.find(hash::<CASE_FOLDED>(0, name), |level| match self.patterns.get(level as usize) {
-            Some(HostPattern::Exact(known) | HostPattern::Suffix(known)) => {
-                // Nearly every client sends lower case, and that is compared faster.
-                same(name, known.as_bytes()) || name.eq_ignore_ascii_case(known.as_bytes())
+        index.find(hash::<CASE_FOLDED>(0, name), |level| {
+            match self.patterns.get(level as usize) {
+                Some(HostPattern::Exact(known) | HostPattern::Suffix(known)) => {
+                    // Nearly every client sends lower case, and that is compared faster.
+                    same(name, known.as_bytes()) || name.eq_ignore_ascii_case(known.as_bytes())
+                }
+                _ => false,
             }
-            _ => false,
         })
     }
 }

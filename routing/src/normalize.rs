@@ -138,11 +138,11 @@ fn is_normal(relative: &[u8], options: NormalizeOptions) -> bool {
         rest = match kind(*byte) {
             Kind::Plain => after,
             Kind::Percent => match after {
-                [high @ (b'0'..=b'9' | b'A'..=b'F'), low @ (b'0'..=b'9' | b'A'..=b'F'), after @ ..]
-                    if stays_escaped(*high, *low) =>
-                {
-                    after
-                }
+                [
+                    high @ (b'0'..=b'9' | b'A'..=b'F'),
+                    low @ (b'0'..=b'9' | b'A'..=b'F'),
+                    after @ ..,
+                ] if stays_escaped(*high, *low) => after,
                 _ => return false,
             },
             _ => return false,
@@ -153,8 +153,7 @@ fn is_normal(relative: &[u8], options: NormalizeOptions) -> bool {
 
 /// Whether the escape of these two digits belongs in a normal path.
 fn stays_escaped(high: u8, low: u8) -> bool {
-    escaped_byte(high, low)
-        .is_some_and(|byte| !is_unreserved(byte) && !matches!(byte, b'/' | b'\\' | 0))
+    escaped_byte(high, low).is_some_and(|byte| !is_unreserved(byte) && !matches!(byte, b'/' | b'\\' | 0))
 }
 
 fn escaped_byte(high: u8, low: u8) -> Option<u8> {
@@ -225,7 +224,9 @@ pub(crate) fn write_segment(segment: &str, at: usize, out: &mut String) -> Resul
 }
 
 fn write_escape(byte: u8, out: &mut String) {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
     out.push('%');
     for nibble in [byte >> 4, byte & 15] {
         out.push(DIGITS.get(usize::from(nibble)).copied().unwrap_or('0'));

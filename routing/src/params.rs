@@ -23,15 +23,24 @@ enum Source<'q> {
 
 impl<'q> Params<'q> {
     pub(crate) fn of_pattern(pattern: &'q Pattern, path: &'q str) -> Self {
-        Self { source: Source::Pattern(pattern), path }
+        Self {
+            source: Source::Pattern(pattern),
+            path,
+        }
     }
 
     pub(crate) fn of_regex(regex: &'q Regex, path: &'q str) -> Self {
-        Self { source: Source::Regex(regex), path }
+        Self {
+            source: Source::Regex(regex),
+            path,
+        }
     }
 
     pub(crate) fn none() -> Self {
-        Self { source: Source::None, path: "" }
+        Self {
+            source: Source::None,
+            path: "",
+        }
     }
 
     /// The parameter called `name`.
@@ -46,7 +55,11 @@ impl<'q> Params<'q> {
         let walk = match self.source {
             Source::Pattern(pattern) => {
                 let rest = self.path.strip_prefix('/');
-                Walk::Pattern { segments: pattern.segments.iter(), tail: Some(&pattern.tail), rest }
+                Walk::Pattern {
+                    segments: pattern.segments.iter(),
+                    tail: Some(&pattern.tail),
+                    rest,
+                }
             }
             Source::Regex(regex) => {
                 let mut found = Vec::new();
@@ -131,7 +144,10 @@ impl<'q> Iterator for ParamsIter<'q> {
 
 /// [`Params`] by value; a clone is a reference count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OwnedParams(Option<Arc<[(Box<str>, Box<str>)]>>);
+pub struct OwnedParams(Option<Arc<[Named]>>);
+
+/// A name and its value.
+type Named = (Box<str>, Box<str>);
 
 impl OwnedParams {
     /// The parameter called `name`.
@@ -142,7 +158,10 @@ impl OwnedParams {
 
     /// Names and values, in the order of the pattern.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|all| all.iter()).map(|(name, value)| (&**name, &**value))
+        self.0
+            .iter()
+            .flat_map(|all| all.iter())
+            .map(|(name, value)| (&**name, &**value))
     }
 
     /// True when the pattern names no parameter.

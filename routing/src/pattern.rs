@@ -38,7 +38,10 @@ pub(crate) enum Tail {
 impl Pattern {
     /// The pattern of a route that names no path.
     pub(crate) fn every_path() -> Self {
-        Self { segments: Vec::new(), tail: Tail::Rest(None) }
+        Self {
+            segments: Vec::new(),
+            tail: Tail::Rest(None),
+        }
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, PatternProblem> {
@@ -54,7 +57,10 @@ impl Pattern {
         if text.contains(['?', '#']) {
             return Err(PatternProblem::NotAPath);
         }
-        let mut pattern = Self { segments: Vec::new(), tail: Tail::End };
+        let mut pattern = Self {
+            segments: Vec::new(),
+            tail: Tail::End,
+        };
         let mut names: Vec<String> = Vec::new();
         let mut parts = relative.split('/').peekable();
         let mut at = 1;
@@ -76,7 +82,9 @@ impl Pattern {
                 }
             }
             if pattern.segments.len() > PATTERN_SEGMENTS_MAX {
-                return Err(PatternProblem::TooManySegments { max: PATTERN_SEGMENTS_MAX });
+                return Err(PatternProblem::TooManySegments {
+                    max: PATTERN_SEGMENTS_MAX,
+                });
             }
             at += part.len() + 1;
         }
@@ -85,7 +93,9 @@ impl Pattern {
 
     /// Whether `path` is meant: the plain statement of what the trie does for all patterns at once.
     pub(crate) fn takes(&self, path: &str) -> bool {
-        let Some(relative) = path.strip_prefix('/') else { return false };
+        let Some(relative) = path.strip_prefix('/') else {
+            return false;
+        };
         let mut parts = relative.split('/');
         for segment in &self.segments {
             let fits = match (segment, parts.next()) {
@@ -108,7 +118,10 @@ impl Pattern {
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let ours = self.segments.iter().map(Some).chain(std::iter::once(None));
         let theirs = other.segments.iter().map(Some).chain(std::iter::once(None));
-        ours.zip(theirs).map(|(a, b)| self.step(a).cmp(&other.step(b))).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        ours.zip(theirs)
+            .map(|(a, b)| self.step(a).cmp(&other.step(b)))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
     }
 
     /// A segment, or what follows the last one, as a sortable value.
@@ -181,12 +194,18 @@ fn parameter_name(name: &str) -> Result<String, PatternProblem> {
 
 /// Compiles a regular expression that must match the whole path.
 pub(crate) fn path_regex(pattern: &str) -> Result<Regex, String> {
-    anchor(pattern, |text| RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).build())
+    anchor(pattern, |text| {
+        RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).build()
+    })
 }
 
 /// Compiles a regular expression that must match a whole header or query value, which may be any bytes.
 pub(crate) fn value_regex(pattern: &str) -> Result<regex::bytes::Regex, String> {
-    anchor(pattern, |text| regex::bytes::RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).build())
+    anchor(pattern, |text| {
+        regex::bytes::RegexBuilder::new(text)
+            .size_limit(REGEX_BYTES_MAX)
+            .build()
+    })
 }
 
 fn anchor<R>(pattern: &str, compile: impl Fn(&str) -> Result<R, regex::Error>) -> Result<R, String> {

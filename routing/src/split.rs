@@ -50,7 +50,10 @@ impl Split {
                 return Err(SplitError::Repeated(name.to_owned()));
             }
             names.push(name);
-            all.push(Target { identity: fnv1a(name.as_bytes()), weight });
+            all.push(Target {
+                identity: fnv1a(name.as_bytes()),
+                weight,
+            });
         }
         if all.is_empty() {
             return Err(SplitError::Empty);
@@ -59,7 +62,10 @@ impl Split {
         if total == 0 {
             return Err(SplitError::NoWeight);
         }
-        Ok(Self { targets: all.into_boxed_slice(), total })
+        Ok(Self {
+            targets: all.into_boxed_slice(),
+            total,
+        })
     }
 
     /// The target for a sticky key (a cookie's value, a header's, an address): its place in the order given.
@@ -67,9 +73,9 @@ impl Split {
     pub fn pick(&self, key: &[u8]) -> usize {
         let key = fnv1a(key);
         let mut best = (0, f64::INFINITY);
-        for (place, target) in self.targets.iter().enumerate().filter(|(_, target)| target.weight > 0) {
+        for (place, target) in self.targets.iter().enumerate() {
             // The smallest -ln(u) / weight is the first arrival of Poisson processes with these rates, so each
-            // target wins in proportion to its weight.
+            // target wins in proportion to its weight. One of weight 0 never arrives.
             let arrival = minus_ln(split_mix(key ^ split_mix(target.identity))) / f64::from(target.weight);
             if arrival < best.1 {
                 best = (place, arrival);
@@ -81,7 +87,7 @@ impl Split {
     /// The target for a request without a key; `random` is uniform over all of `u64`.
     #[must_use]
     pub fn pick_random(&self, random: u64) -> usize {
-        let mut point = (u128::from(random) * u128::from(self.total) >> 64) as u64;
+        let mut point = ((u128::from(random) * u128::from(self.total)) >> 64) as u64;
         for (place, target) in self.targets.iter().enumerate() {
             match point.checked_sub(u64::from(target.weight)) {
                 Some(left) => point = left,
@@ -94,7 +100,9 @@ impl Split {
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }
 
 fn split_mix(state: u64) -> u64 {
@@ -114,7 +122,9 @@ fn minus_ln(hash: u64) -> f64 {
     // ln(m) = 2 artanh((m - 1) / (m + 1)); the argument is at most 1/3, so 17 terms reach the last bit.
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let square = s * s;
-    let series = (0..17).rev().fold(0.0, |sum, term| sum * square + 1.0 / f64::from(2 * term + 1));
+    let series = (0..17)
+        .rev()
+        .fold(0.0, |sum, term| sum * square + 1.0 / f64::from(2 * term + 1));
     f64::from(exponent) * std::f64::consts::LN_2 - 2.0 * s * series
 }
 

@@ -120,7 +120,10 @@ pub struct Match<'q> {
 
 impl fmt::Debug for Match<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Match").field("route", &self.route).field("params", &self.params()).finish()
+        f.debug_struct("Match")
+            .field("route", &self.route)
+            .field("params", &self.params())
+            .finish()
     }
 }
 
@@ -172,7 +175,11 @@ impl RouteTable {
             })
         });
         if let Some(route) = found {
-            return Outcome::Found(Match { route, table: self, path: query.path });
+            return Outcome::Found(Match {
+                route,
+                table: self,
+                path: query.path,
+            });
         }
         if wrong_method && let Some(allow) = self.allow(query) {
             return Outcome::MethodNotAllowed { allow };
@@ -188,18 +195,16 @@ impl RouteTable {
         if let Some(answer) = self.trie.find(level.root, path, visit) {
             return Some(answer);
         }
-        if level.regexes.length == 0 { None } else { visit(level.regexes) }
+        if level.regexes.length == 0 {
+            None
+        } else {
+            visit(level.regexes)
+        }
     }
 
     /// The first candidate of a place that takes the request.
     #[inline]
-    fn choose(
-        &self,
-        leaf: Leaf,
-        query: &Query<'_>,
-        method: MethodBits,
-        wrong_method: &mut bool,
-    ) -> Option<RouteIndex> {
+    fn choose(&self, leaf: Leaf, query: &Query<'_>, method: MethodBits, wrong_method: &mut bool) -> Option<RouteIndex> {
         let candidates = self.candidates_at(leaf);
         if method.is_head() {
             // A route that lists HEAD ranks above one that serves it through GET.
@@ -221,14 +226,20 @@ impl RouteTable {
 
     fn candidates_at(&self, leaf: Leaf) -> &[Candidate] {
         let start = leaf.start as usize;
-        self.candidates.get(start..).and_then(|rest| rest.get(..leaf.length as usize)).unwrap_or_default()
+        self.candidates
+            .get(start..)
+            .and_then(|rest| rest.get(..leaf.length as usize))
+            .unwrap_or_default()
     }
 
     /// Settles methods that share a bit.
     #[inline]
     fn names(&self, candidate: Candidate, bits: MethodBits, method: &Method) -> bool {
         !candidate.methods.needs_names(bits)
-            || self.routes.get(candidate.route as usize).is_some_and(|route| route.methods.contains(method))
+            || self
+                .routes
+                .get(candidate.route as usize)
+                .is_some_and(|route| route.methods.contains(method))
     }
 
     /// The candidate's route, if everything but the method lets it take the request.
@@ -254,21 +265,29 @@ impl RouteTable {
         let mut methods: Vec<&Method> = Vec::new();
         let mut collect = |leaf| -> Option<()> {
             for candidate in self.candidates_at(leaf) {
-                let Some(route) = self.routes.get(candidate.route as usize) else { continue };
+                let Some(route) = self.routes.get(candidate.route as usize) else {
+                    continue;
+                };
                 if method_fit(&route.methods, query.method).is_none() && self.take(*candidate, query).is_some() {
                     methods.extend(&route.methods);
                 }
             }
             None
         };
-        RequestHost::new(query.host)
-            .with(|host| self.hosts.find(host, |level| self.find_in(level, query.path, &mut collect)));
+        RequestHost::new(query.host).with(|host| {
+            self.hosts
+                .find(host, |level| self.find_in(level, query.path, &mut collect))
+        });
         if methods.contains(&&Method::GET) {
             methods.push(&Method::HEAD);
         }
         methods.sort_by_key(|method| method.as_str());
         methods.dedup();
         let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-        if names.is_empty() { None } else { HeaderValue::from_str(&names.join(", ")).ok() }
+        if names.is_empty() {
+            None
+        } else {
+            HeaderValue::from_str(&names.join(", ")).ok()
+        }
     }
 }

@@ -72,12 +72,7 @@ impl Trie {
     }
 
     /// `path` is what follows the slash behind this node's segment; none when the path ends here.
-    fn walk<R>(
-        &self,
-        mut at: u32,
-        mut path: Option<&[u8]>,
-        visit: &mut impl FnMut(Leaf) -> Option<R>,
-    ) -> Option<R> {
+    fn walk<R>(&self, mut at: u32, mut path: Option<&[u8]>, visit: &mut impl FnMut(Leaf) -> Option<R>) -> Option<R> {
         loop {
             let node = self.nodes.get(at as usize)?;
             let Some(rest) = path else {
@@ -108,7 +103,8 @@ impl Trie {
     fn literal(&self, parent: u32, node: &Node, segment: &[u8]) -> Option<u32> {
         let is_it = |child: u32| {
             let child = self.nodes.get(child as usize);
-            child.is_some_and(|child| child.parent == parent && self.text(child).is_some_and(|text| same(text, segment)))
+            child
+                .is_some_and(|child| child.parent == parent && self.text(child).is_some_and(|text| same(text, segment)))
         };
         match node.literals {
             Literals::None => None,
@@ -120,7 +116,9 @@ impl Trie {
     #[inline]
     fn text<'t>(&'t self, node: &'t Node) -> Option<&'t [u8]> {
         let length = node.text_bytes as usize;
-        node.text_here.get(..length).or_else(|| self.texts.get(node.text_there as usize..)?.get(..length))
+        node.text_here
+            .get(..length)
+            .or_else(|| self.texts.get(node.text_there as usize..)?.get(..length))
     }
 }
 
@@ -176,7 +174,11 @@ impl TrieBuilder {
         let mut edges = Vec::new();
         for ((parent, text), child) in &self.edges {
             // An only child is compared at once: leaving it out keeps the index in the cache for longer.
-            if self.nodes.get(*parent as usize).is_some_and(|node| matches!(node.literals, Literals::Many)) {
+            if self
+                .nodes
+                .get(*parent as usize)
+                .is_some_and(|node| matches!(node.literals, Literals::Many))
+            {
                 edges.push((hash::<CASE_KEPT>(u64::from(*parent), text.as_bytes()), *child));
             }
         }
@@ -211,7 +213,11 @@ impl TrieBuilder {
         if let Some(known) = self.edges.get(&key) {
             return Some(*known);
         }
-        let child = self.node(Draft { parent: Some(parent), text: text.to_owned(), ..Draft::default() })?;
+        let child = self.node(Draft {
+            parent: Some(parent),
+            text: text.to_owned(),
+            ..Draft::default()
+        })?;
         self.edges.insert(key, child);
         let literals = &mut self.nodes.get_mut(parent as usize)?.literals;
         *literals = match literals {

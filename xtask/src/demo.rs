@@ -65,7 +65,7 @@ fn ensure_free(address: &str, purpose: &str) -> Result<()> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
             "{address} is taken, and the demo needs it for {purpose}. Is another demo running?\n\
-             `ss -ltnp` shows who has it; stop that, or change the address in config/demo/gateway.toml"
+             `ss -ltnp` shows who has it; stop that first"
         ),
         Err(error) => Err(error).with_context(|| format!("cannot listen on {address}")),
     }

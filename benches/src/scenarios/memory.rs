@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// The same behaviour in both dialects.
 pub(super) const GUESTS: [&str; 2] = ["echo-stream", "echo-stream-p3"];
-const GROWTH_BYTES_MAX: f64 = 32.0 * 1024.0 * 1024.0;
+const GROWTH_MIB_MAX: f64 = 32.0;
 /// Neither side may stand still for longer than this.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const PIECE_BYTES: usize = 64 * 1024;
@@ -39,8 +39,8 @@ pub(super) fn run(guest_name: &str, setup: &Setup) -> Result<Outcome, Error> {
     let peak = server.rss_peak_bytes()?;
     server.stop()?;
 
-    let growth = peak.saturating_sub(before);
-    let what = format!("memory {guest_name}: growth of resident memory in bytes");
+    let growth_mib = peak.saturating_sub(before) as f64 / f64::from(1 << 20);
+    let what = format!("memory {guest_name}: growth of resident memory in MiB");
     Ok(Outcome::Memory {
         scenario: "memory".to_owned(),
         guest: guest_name.to_owned(),
@@ -48,7 +48,7 @@ pub(super) fn run(guest_name: &str, setup: &Setup) -> Result<Outcome, Error> {
         seconds,
         rss_before_bytes: before,
         rss_peak_bytes: peak,
-        verdict: Verdict::at_most(&what, growth as f64, GROWTH_BYTES_MAX, None),
+        verdict: Verdict::at_most(&what, growth_mib, GROWTH_MIB_MAX, None),
     })
 }
 

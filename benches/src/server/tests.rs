@@ -38,10 +38,9 @@ fn listen_for_the_parent() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     loop {
         let (stream, _) = listener.accept().unwrap();
-        let until = Instant::now() + Duration::from_millis(100);
-        while Instant::now() < until {
-            std::hint::black_box(&stream);
-        }
+        let begin = this_thread().unwrap();
+        while this_thread().unwrap() - begin < Duration::from_millis(100) {}
+        drop(stream);
     }
 }
 
@@ -57,11 +56,14 @@ fn a_peer_is_up_when_it_listens_counts_its_cpu_and_ends_on_sigterm() {
     assert!(server.rss_peak_bytes().unwrap() > 0);
 
     let before = server.cpu().unwrap();
-    // It spins 100 ms for a connection, which it closes when it is done: then it has spent them.
+    // It spends 100 ms of CPU on a connection and closes it when it is done.
     let mut stream = TcpStream::connect(spec.address).unwrap();
     std::io::Read::read_to_end(&mut stream, &mut Vec::new()).unwrap();
     let spent = server.cpu().unwrap().since(&before);
-    assert!(spent > Duration::from_millis(5), "{spent:?}");
+    assert!(
+        spent >= Duration::from_millis(80) && spent < Duration::from_secs(2),
+        "{spent:?}"
+    );
 
     server.stop().unwrap();
     assert!(TcpStream::connect(spec.address).is_err());

@@ -55,8 +55,7 @@ impl Serve {
         let text = self.document(data_dir.path()).to_string();
         let source = Source::json("command line", folder, text);
         let config = Config::from_sources(vec![source], Options::default()).map_err(|errors| report(&errors))?;
-        let options = GatewayOptions { no_access_log: self.quiet, ..GatewayOptions::default() };
-        let gateway = Gateway::start(config, options).map_err(|error| start_failed(&error))?;
+        let gateway = Gateway::start(config, GatewayOptions::default()).map_err(|error| start_failed(&error))?;
         for (_, address, _) in gateway.addresses() {
             complain(&format!("serving {} on http://{address}", self.component.display()));
         }
@@ -81,7 +80,7 @@ impl Serve {
             }
         }
         let mut document = json!({
-            "gateway": { "data_dir": data_dir, "dev": true },
+            "gateway": { "data_dir": data_dir, "dev": true, "access_log": if self.quiet { "off" } else { "stdout" } },
             "listener": [{ "name": "public", "address": self.addr.to_string() }],
             "component": { "main": {
                 "source": self.component,

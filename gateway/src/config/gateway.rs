@@ -18,6 +18,20 @@ pub enum PoolReset {
     Scan,
 }
 
+/// Where access-log lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AccessLogConfig {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Standard error, among the gateway's own log.
+    Stderr,
+    /// Nowhere.
+    Off,
+    /// A file, opened again on SIGHUP.
+    File(PathBuf),
+}
+
 /// The resolved `[gateway]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayConfig {
@@ -29,6 +43,8 @@ pub struct GatewayConfig {
     pub pool_reset: PoolReset,
     /// From SIGTERM to the end; zero cuts at once.
     pub drain: Duration,
+    /// Where access-log lines go.
+    pub access_log: AccessLogConfig,
     /// Answers tell their reader more than the public should know: backtraces, Server-Timing.
     pub dev: bool,
 }
@@ -44,6 +60,7 @@ impl GatewayConfig {
             workers: 0,
             pool_reset: PoolReset::default(),
             drain: limits::DRAIN_DEADLINE,
+            access_log: AccessLogConfig::default(),
             dev: false,
         }
     }
@@ -66,11 +83,24 @@ pub(super) fn read(field: &Field<'_>) -> Option<GatewayConfig> {
     if let Some(drain) = table.take("drain").and_then(|field| field.duration(Zero::Allowed)) {
         config.drain = drain;
     }
+    if let Some(sink) = table.take("access_log").and_then(|field| access_log(&field)) {
+        config.access_log = sink;
+    }
     if let Some(dev) = table.take("dev").and_then(|field| field.boolean()) {
         config.dev = dev;
     }
     table.finish();
     Some(config)
+}
+
+/// A word, or a path.
+fn access_log(field: &Field<'_>) -> Option<AccessLogConfig> {
+    Some(match field.string()? {
+        "stdout" => AccessLogConfig::Stdout,
+        "stderr" => AccessLogConfig::Stderr,
+        "off" => AccessLogConfig::Off,
+        _ => AccessLogConfig::File(field.file_path()?),
+    })
 }
 
 #[cfg(test)]

@@ -105,6 +105,9 @@ struct Gateway {
     /// From SIGTERM to the end: what is still in flight then is cut.
     #[schemars(extend("default" = duration_text(limits::DRAIN_DEADLINE)))]
     drain: Option<DurationText>,
+    /// Where access-log lines go: "stdout", "stderr", "off", or a file, which SIGHUP opens again.
+    #[schemars(extend("default" = "stdout"))]
+    access_log: Option<String>,
     /// Answers tell more than the public should know: backtraces, Server-Timing. Never in production.
     #[schemars(extend("default" = false))]
     dev: Option<bool>,

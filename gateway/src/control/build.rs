@@ -1,6 +1,7 @@
 //! Snapshots from configurations. What did not change is taken over from the snapshot in force: its compiled code,
 //! its pool places, its metrics.
 
+use super::gateway::External;
 use crate::config::{ComponentConfig, Config, ConfigError, ConfigErrors, Name, RouteConfig, TargetConfig};
 use crate::runtime::{Artifact, Component, Deadlines, LoadError, Loader};
 use crate::snapshot::{Fixed, Route, Snapshot, Target};
@@ -25,12 +26,13 @@ pub enum BuildError {
 pub(super) struct Builder {
     loader: Loader,
     metrics: Arc<Registry>,
+    external: Vec<External>,
     threads: usize,
 }
 
 impl Builder {
-    pub(super) fn new(loader: Loader, metrics: Arc<Registry>, threads: usize) -> Self {
-        Self { loader, metrics, threads: threads.max(1) }
+    pub(super) fn new(loader: Loader, metrics: Arc<Registry>, external: Vec<External>, threads: usize) -> Self {
+        Self { loader, metrics, external, threads: threads.max(1) }
     }
 
     /// The snapshot that follows `before` when `config` is put into force.
@@ -39,13 +41,21 @@ impl Builder {
     /// Every component that cannot be loaded.
     pub(super) fn build(&self, config: &Config, before: Option<&Snapshot>) -> Result<Snapshot, BuildError> {
         let components = self.components(config, before).map_err(BuildError::Components)?;
-        let specs: Vec<_> = config.routes.iter().map(|route| route.spec.clone()).collect();
+        let own = config.routes.iter().map(|route| &route.spec);
+        let specs: Vec<_> = own.chain(self.external.iter().map(|external| &external.spec)).cloned().collect();
         let table = RouteTable::build(&specs).map_err(|errors| {
             BuildError::Routes(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
-        let entries = config.routes.iter().filter_map(|route| self.route(route, &components)).collect();
+        let own = config.routes.iter().filter_map(|route| self.route(route, &components));
+        let entries = own.chain(self.external.iter().map(|external| self.external(external))).collect();
         let version = before.map_or(1, |snapshot| snapshot.version + 1);
-        Ok(Snapshot { version, table, entries, components, alive: self.metrics.gateway().version_alive() })
+        Ok(Snapshot { version, table, entries, components, _alive: self.metrics.gateway().version_alive() })
+    }
+
+    fn external(&self, external: &External) -> Arc<Route> {
+        let name = external.spec.name.as_str();
+        let target = Target::External(Arc::clone(&external.handler));
+        Arc::new(Route { name: name.into(), target, body_bytes: None, metrics: self.metrics.route(name) })
     }
 
     fn route(&self, config: &RouteConfig, components: &BTreeMap<Name, Arc<Component>>) -> Option<Arc<Route>> {

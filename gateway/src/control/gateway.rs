@@ -4,11 +4,12 @@ use super::admin;
 use super::build::{BuildError, Builder};
 use super::data_dir::{DataDir, DataDirError};
 use super::token::Token;
-use crate::config::{AdminAddress, Config, ConfigErrors, GatewayConfig, Name};
+use crate::config::{AccessLogConfig, AdminAddress, Config, ConfigErrors, GatewayConfig, Name};
 use crate::door::{Doors, ListenError};
+use crate::hosts::Host;
 use crate::limits;
-use crate::runtime::{EngineError, EngineOptions, Engines, Lane, LoadError, Loader};
-use crate::snapshot::{Current, Snapshot};
+use crate::runtime::{EngineError, EngineOptions, Engines, Lane, LoadError, Loader, Server, StoreCtx};
+use crate::snapshot::{Current, DynHandler, Snapshot};
 use crate::telemetry::access::{AccessLog, AccessLogError, AccessLogWriter, Query, Sink};
 use crate::telemetry::metrics::Registry;
 use std::io;
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tidegate_routing::PathSpec;
+use tidegate_routing::{PathSpec, RouteSpec};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,13 +29,24 @@ pub type Reread = Box<dyn Fn() -> Result<Config, ConfigErrors> + Send + Sync>;
 pub struct GatewayOptions {
     /// Where a reload takes the configuration from; `None`: nothing to reload.
     pub reread: Option<Reread>,
-    /// No access log.
-    pub no_access_log: bool,
+    /// Interfaces that components may import beside the standard ones.
+    pub hosts: Vec<Box<dyn Host<StoreCtx>>>,
+    /// Routes answered by the embedding program, ranked behind the configuration's where all else is equal.
+    pub external: Vec<External>,
+}
+
+/// A route that the embedding program answers itself.
+#[derive(Debug)]
+pub struct External {
+    /// Which requests it takes; its name is that of its metrics and log lines.
+    pub spec: RouteSpec,
+    /// What answers them.
+    pub handler: Arc<dyn DynHandler>,
 }
 
 impl std::fmt::Debug for GatewayOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GatewayOptions").field("no_access_log", &self.no_access_log).finish_non_exhaustive()
+        f.debug_struct("GatewayOptions").field("external", &self.external).finish_non_exhaustive()
     }
 }
 
@@ -165,9 +177,15 @@ impl Gateway {
         let runtime = io_runtime(threads)?;
         let lane = Arc::new(Lane::new(threads, runtime.handle().clone())?);
         let loader = Loader::new(Arc::clone(&engines), Arc::clone(&lane), Arc::clone(&metrics), &settings.data_dir)?;
-        let builder = Builder::new(loader, Arc::clone(&metrics), threads);
+        let loader = loader.with_hosts(options.hosts);
+        let builder = Builder::new(loader, Arc::clone(&metrics), options.external, threads);
         let current = Arc::new(Current::new(Arc::new(builder.build(&config, None)?)));
-        let sink = if options.no_access_log { Sink::Off } else { Sink::Stdout };
+        let sink = match &settings.access_log {
+            AccessLogConfig::Stdout => Sink::Stdout,
+            AccessLogConfig::Stderr => Sink::Stderr,
+            AccessLogConfig::Off => Sink::Off,
+            AccessLogConfig::File(path) => Sink::File(path.clone()),
+        };
         let (access, access_writer) = AccessLog::start(sink, Query::default(), metrics.gateway().access_log.clone())?;
         let workers = if settings.workers == 0 { threads } else { settings.workers };
         let doors = Doors::open(workers, &current, &access, &metrics, settings.dev)?;
@@ -410,7 +428,9 @@ impl Control {
 
 /// What only a restart can change, told rather than ignored.
 fn warn_of_fixed(running: &Config, next: &Config) {
-    let fixed: [(&str, fn(&GatewayConfig, &GatewayConfig) -> bool); 4] = [
+    type IsSame = fn(&GatewayConfig, &GatewayConfig) -> bool;
+    let fixed: [(&str, IsSame); 5] = [
+        ("gateway.access_log", |a, b| a.access_log == b.access_log),
         ("gateway.data_dir", |a, b| a.data_dir == b.data_dir),
         ("gateway.workers", |a, b| a.workers == b.workers),
         ("gateway.pool_reset", |a, b| a.pool_reset == b.pool_reset),

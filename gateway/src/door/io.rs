@@ -190,14 +190,10 @@ impl<S> DoorIo<S> {
         if let Verdict::Reject(rejection) = verdict {
             return self.refuse(rejection);
         }
-        match guard.state() {
-            Where::InHead if self.connection.phase() != Phase::Head => {
-                // While another answer is under way the next head may take its time.
-                if self.connection.phase() != Phase::Busy {
-                    self.connection.enter(Phase::Head);
-                }
-            }
-            _ => {}
+        // While another answer is under way the next head may take its time.
+        let waits = !matches!(self.connection.phase(), Phase::Head | Phase::Busy);
+        if waits && guard.state() == Where::InHead {
+            self.connection.enter(Phase::Head);
         }
         Ok(())
     }

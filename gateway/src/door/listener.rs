@@ -1,7 +1,6 @@
 //! A public address: its sockets, its settings, and the loop that accepts.
 
 use super::connection;
-use super::tls;
 use super::{DoorShared, Tls};
 use crate::config::{ListenerConfig, ListenerLimits, Name};
 use crate::limits;
@@ -35,7 +34,7 @@ pub enum ListenError {
         /// Which listener.
         name: Name,
         /// What is wrong with them.
-        source: tls::TlsError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -62,6 +61,8 @@ pub(super) struct Listener {
     pub(super) metrics: Arc<ListenerMetrics>,
     settings: ArcSwap<Settings>,
     open: AtomicUsize,
+    /// Accept loops that have not ended: one for each door, counted from when they are made.
+    accepting: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     is_draining: AtomicBool,
     closing: watch::Sender<bool>,
@@ -80,6 +81,7 @@ impl Listener {
             metrics,
             settings: ArcSwap::from_pointee(Settings { limits: config.limits.clone(), tls }),
             open: AtomicUsize::new(0),
+            accepting: AtomicUsize::new(0),
             by_address: Mutex::new(HashMap::new()),
             is_draining: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -111,6 +113,17 @@ impl Listener {
 
     pub(super) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Acquire)
+    }
+
+    /// One more accept loop is about to be started; ended by [`accept`].
+    pub(super) fn will_accept(&self) {
+        self.accepting.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether a connection is open, also one just accepted, or may still come out of the kernel's queue.
+    pub(super) fn is_in_use(&self) -> bool {
+        // In this order: a connection is counted before its accept loop ends.
+        self.accepting.load(Ordering::Acquire) > 0 || self.open.load(Ordering::Acquire) > 0
     }
 
     /// A place for one more connection from `address`; counts those it refuses.
@@ -179,29 +192,49 @@ fn socket(address: SocketAddr, is_shared: bool) -> io::Result<std::net::TcpListe
 
 /// Accepts on one door's socket until the listener closes.
 pub(super) async fn accept(door: Arc<DoorShared>, listener: Arc<Listener>, socket: std::net::TcpListener) {
+    accept_all(&door, &listener, socket).await;
+    listener.accepting.fetch_sub(1, Ordering::AcqRel);
+}
+
+async fn accept_all(door: &Arc<DoorShared>, listener: &Arc<Listener>, socket: std::net::TcpListener) {
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(listener = %listener.name, "cannot accept: {error}"),
     };
     let mut closing = listener.closing.subscribe();
-    loop {
+    // A queue that never runs empty must not keep a closing listener open.
+    while !listener.is_draining() {
         tokio::select! {
             biased;
             accepted = socket.accept() => match accepted {
-                Ok((stream, address)) => admit(&door, &listener, stream, address),
-                Err(error) => failed(&listener, &error).await,
+                Ok((stream, address)) => admit(door, listener, stream, address),
+                Err(error) => failed(listener, &error).await,
             },
-            () = closed(&mut closing) => break,
+            () = closed(&mut closing) => {}
         }
     }
-    // Connections whose handshake the kernel has done already would be reset with the socket: take them first.
-    let rest = std::future::poll_fn(|cx| {
-        while let std::task::Poll::Ready(Ok((stream, address))) = socket.poll_accept(cx) {
-            admit(&door, &listener, stream, address);
+    take_rest(door, listener, socket);
+}
+
+/// Connections whose handshake the kernel has done already would be reset with the socket: takes them first. Not
+/// through the runtime, which may not have heard of them yet.
+fn take_rest(door: &Arc<DoorShared>, listener: &Arc<Listener>, socket: TcpListener) {
+    let socket = match socket.into_std() {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(listener = %listener.name, "cannot accept the last ones: {error}"),
+    };
+    loop {
+        let accepted = socket.accept().and_then(|(stream, address)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, address))
+        });
+        match accepted {
+            Ok((stream, address)) => admit(door, listener, stream, address),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if is_the_peers(&error) || error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return tracing::warn!(listener = %listener.name, "cannot accept the last ones: {error}"),
         }
-        std::task::Poll::Ready(())
-    });
-    rest.await;
+    }
 }
 
 async fn closed(closing: &mut watch::Receiver<bool>) {
@@ -212,11 +245,14 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 /// Running out of descriptors is no reason to stop: connections end and give theirs back.
 async fn failed(listener: &Listener, error: &io::Error) {
     listener.metrics.accept_errors.increment(1);
-    let is_the_peers = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
-    if !is_the_peers {
+    if !is_the_peers(error) {
         tracing::warn!(listener = %listener.name, "accept failed, trying again: {error}");
         tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
     }
+}
+
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
 fn admit(door: &Arc<DoorShared>, listener: &Arc<Listener>, stream: TcpStream, address: SocketAddr) {

@@ -108,6 +108,11 @@ impl Connection {
         self.since.store(self.clock.now(), Ordering::Relaxed);
     }
 
+    /// Counts the phase from now. From another thread: the phase itself is only its door's to set.
+    pub(super) fn restart(&self) {
+        self.since.store(self.clock.now(), Ordering::Relaxed);
+    }
+
     pub(super) fn phase(&self) -> Phase {
         Phase::from_u8(self.phase.load(Ordering::Relaxed))
     }

@@ -133,6 +133,12 @@ impl fmt::Debug for Body {
     }
 }
 
+impl fmt::Debug for ClientBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBody").field("left", &self.left).field("request", &self.cx.id()).finish_non_exhaustive()
+    }
+}
+
 /// A client's request body: counted against its bound, and telling its request when it fails.
 pub struct ClientBody {
     incoming: Incoming,

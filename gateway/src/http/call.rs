@@ -10,13 +10,21 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Cause {
+    /// The client left.
     ClientGone = 1,
+    /// The response head is overdue.
     Deadline,
+    /// The guest's work is overdue.
     BodyDeadline,
+    /// The client takes no bytes.
     WriteTimeout,
+    /// The client sends no bytes.
     BodyTimeout,
+    /// The request body is longer than allowed.
     BodyTooLarge,
+    /// The request body is framed wrongly.
     BadBody,
+    /// The gateway ends.
     Shutdown,
 }
 

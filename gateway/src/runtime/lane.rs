@@ -3,7 +3,6 @@
 //! Its threads have a lower priority than the doors'. Each component has a queue of its own and the threads go
 //! round the queues, one tick a turn: a component with a hundred loops gets no more than one with a single one.
 
-use super::component::Component;
 use super::run::Run;
 use crate::error::Fault;
 use crate::limits;
@@ -81,7 +80,7 @@ impl Lane {
             return Err(Fault::Saturated);
         }
         run.shared.enter_lane();
-        let key = Arc::as_ptr(&run.component) as *const Component as Key;
+        let key = Arc::as_ptr(&run.component) as Key;
         let guests = Leaving(Arc::clone(&self.shared));
         let guest = async move {
             let _leaving = guests;

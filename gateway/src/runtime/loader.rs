@@ -91,6 +91,7 @@ pub enum LoadError {
     /// It cannot be started even once.
     #[error("the component does not start: {0}")]
     Start(String),
+    #[cfg_attr(feature = "jit", allow(dead_code, reason = "with a compiler nothing is ever not compiled"))]
     /// This binary has no compiler, and the cache does not hold the component.
     #[error(
         "the component is not in the compiled cache {cache}, and this binary has no compiler: run `tidegate \
@@ -175,7 +176,7 @@ impl Loader {
     ///
     /// # Errors
     /// When the cache cannot be made, or others could write to it.
-    pub fn new(
+    pub(crate) fn new(
         engines: Arc<Engines>,
         lane: Arc<Lane>,
         registry: Arc<Registry>,
@@ -197,6 +198,12 @@ impl Loader {
                 Box::new(WasiLogging),
             ],
         })
+    }
+
+    /// Adds interfaces that components may import.
+    pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = Box<dyn Host<StoreCtx>>>) -> Self {
+        self.hosts.extend(hosts);
+        self
     }
 
     /// Loads `artifact` as the component that `config` describes, and starts it once to see that it can.
@@ -377,7 +384,7 @@ fn make_private(cache: &Path) -> io::Result<()> {
 }
 
 fn deserialize(engine: &wasmtime::Engine, path: &Path) -> Option<Compiled> {
-    #[allow(unsafe_code, reason = "the one place that maps native code: from our own private cache, see above")]
+    #[allow(unsafe_code, clippy::disallowed_methods, reason = "the one place that maps native code: from our own private cache, see above")]
     // SAFETY: the file was written by `compile_new` of this program into a folder that only this user can write
     // to, renamed into place whole, and is never modified after; wasmtime checks version and settings itself.
     let loaded = unsafe { Compiled::deserialize_file(engine, path) };

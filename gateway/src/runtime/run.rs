@@ -142,10 +142,12 @@ impl Shared {
 #[error("stopped: {0}")]
 struct Stopped(Fault);
 
+type Guest = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>;
+
 /// A guest's future with its places in the pool. Dropped before its end, the guest is stopped and counted.
 pub(super) struct Run {
     /// `None` once it ended.
-    guest: Option<Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>>,
+    guest: Option<Guest>,
     pub(super) shared: Arc<Shared>,
     pub(super) component: Arc<Component>,
     places: Option<Places>,

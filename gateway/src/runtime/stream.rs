@@ -96,11 +96,13 @@ pub(super) struct GuestBody {
     ahead: VecDeque<Frame<Bytes>>,
     guest: Guest,
     done: bool,
+    /// A fault that is told at the next poll, so that what came before it reaches the client first.
+    failed: Option<Fault>,
 }
 
 impl GuestBody {
     pub(super) fn new(body: WasiBody, guest: Guest) -> Self {
-        Self { body, ahead: VecDeque::new(), guest, done: false }
+        Self { body, ahead: VecDeque::new(), guest, done: false, failed: None }
     }
 
     pub(super) fn guest_ended_well(&self) -> bool {
@@ -112,16 +114,24 @@ impl GuestBody {
     }
 
     /// The body ended: well only if its guest did not fail. A guest that still runs may finish by itself.
-    fn end(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+    fn end(&mut self) -> Option<Fault> {
         self.done = true;
         match std::mem::replace(&mut self.guest, Guest::Ended(Ok(()))) {
             Guest::Ended(Ok(())) => None,
-            Guest::Ended(Err(fault)) => Some(Err(fault.into())),
+            Guest::Ended(Err(fault)) => Some(fault),
             guest => {
                 guest.detach();
                 None
             }
         }
+    }
+
+    /// Ends with a fault, one poll later: hyper drops what it has not flushed when a body fails.
+    fn fail(&mut self, fault: Fault, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.done = true;
+        self.failed = Some(fault);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -135,7 +145,7 @@ impl HttpBody for GuestBody {
             return Poll::Ready(Some(Ok(frame)));
         }
         if this.done {
-            return Poll::Ready(None);
+            return Poll::Ready(this.failed.take().map(|fault| Err(fault.into())));
         }
         // The guest first: what it writes now is read now, and how it ended is known before its body ends.
         let _ = this.guest.poll(cx);
@@ -145,23 +155,25 @@ impl HttpBody for GuestBody {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
             Poll::Ready(Some(Err(error))) => {
-                this.done = true;
                 let fault = match &this.guest {
                     Guest::Ended(Err(fault)) => fault.clone(),
                     _ => Fault::GuestError(error.to_string()),
                 };
-                Poll::Ready(Some(Err(fault.into())))
+                this.fail(fault, cx)
             }
             Poll::Ready(None) => {
                 // In the lane the end is said before the store is dropped, so it is there by now.
                 let _ = this.guest.poll(cx);
-                Poll::Ready(this.end())
+                match this.end() {
+                    Some(fault) => this.fail(fault, cx),
+                    None => Poll::Ready(None),
+                }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.done
+        self.done && self.failed.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

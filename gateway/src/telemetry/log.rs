@@ -1,5 +1,6 @@
 //! The gateway's own log: lines on standard error, as text for people or JSON for collectors.
 
+use crate::config::FromEnv;
 use std::env::VarError;
 use std::io::{self, IsTerminal};
 
@@ -43,13 +44,17 @@ pub(crate) enum LogError {
     AlreadySet,
 }
 
-impl LogOptions {
-    /// What the environment asks for, with colours where standard error is a terminal and `NO_COLOR` is unset.
-    pub(crate) fn from_env() -> Result<Self, LogError> {
-        Self::from_lookup(|name| std::env::var(name), io::stderr().is_terminal())
-    }
+impl FromEnv for LogOptions {
+    type Error = LogError;
 
-    fn from_lookup(lookup: impl Fn(&str) -> Result<String, VarError>, terminal: bool) -> Result<Self, LogError> {
+    /// Colours where standard error is a terminal and `NO_COLOR` is unset.
+    fn from_lookup(lookup: &dyn Fn(&str) -> Result<String, VarError>) -> Result<Self, LogError> {
+        Self::read(lookup, io::stderr().is_terminal())
+    }
+}
+
+impl LogOptions {
+    fn read(lookup: impl Fn(&str) -> Result<String, VarError>, terminal: bool) -> Result<Self, LogError> {
         let text = |name: &'static str| match lookup(name) {
             Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
             Err(VarError::NotPresent) => Ok(None),
@@ -160,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_environment_is_read_in_order() {
-        let read = |set: &[(&str, &str)], terminal| LogOptions::from_lookup(lookup(set), terminal);
+        let read = |set: &[(&str, &str)], terminal| LogOptions::read(lookup(set), terminal);
         let plain = LogOptions {
             json: false,
             filter: "info".into(),
@@ -189,7 +194,7 @@ mod tests {
         );
         let bytes = |_: &str| Err(VarError::NotUnicode(Default::default()));
         assert_eq!(
-            LogOptions::from_lookup(bytes, false),
+            LogOptions::read(bytes, false),
             Err(LogError::NotText("TIDEGATE_LOG_FORMAT"))
         );
     }

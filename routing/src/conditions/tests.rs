@@ -70,9 +70,18 @@ fn refused_values() {
         let refused = Value::for_header(&ValueMatch::Exact(text.into())).unwrap_err();
         assert_eq!(refused, ValueProblem::Impossible, "{text:?}");
     }
-    assert!(matches!(Value::for_header(&ValueMatch::Regex("(".into())), Err(ValueProblem::Regex(_))));
-    assert!(matches!(Value::for_query("a", &ValueMatch::Regex("[".into())), Err(ValueProblem::Regex(_))));
-    assert!(matches!(Value::for_query("", &ValueMatch::Present), Err(ValueProblem::NoName)));
+    assert!(matches!(
+        Value::for_header(&ValueMatch::Regex("(".into())),
+        Err(ValueProblem::Regex(_))
+    ));
+    assert!(matches!(
+        Value::for_query("a", &ValueMatch::Regex("[".into())),
+        Err(ValueProblem::Regex(_))
+    ));
+    assert!(matches!(
+        Value::for_query("", &ValueMatch::Present),
+        Err(ValueProblem::NoName)
+    ));
     // A query value may hold what a header cannot.
     assert!(Value::for_query("a", &ValueMatch::Exact(" a\n".into())).is_ok());
 }
@@ -81,7 +90,10 @@ fn refused_values() {
 fn sources() {
     let nets = |list: &[&str]| {
         let source = list.iter().map(|net| net.parse().unwrap()).collect();
-        plain_nets(&RouteSpec { source, ..RouteSpec::default() })
+        plain_nets(&RouteSpec {
+            source,
+            ..RouteSpec::default()
+        })
     };
     let table = [
         (nets(&[]), None, true),

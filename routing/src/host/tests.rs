@@ -77,7 +77,10 @@ fn the_host_of_a_request() {
         ("[::1]:8443", "[::1]"),
         ("[0:0:0:0:0:0:0:1]:80", "[::1]"),
         ("[::FFFF:1.2.3.4]", "[::ffff:1.2.3.4]"),
-        ("[1111:2222:3333:4444:5555:6666:7777:8888]", "[1111:2222:3333:4444:5555:6666:7777:8888]"),
+        (
+            "[1111:2222:3333:4444:5555:6666:7777:8888]",
+            "[1111:2222:3333:4444:5555:6666:7777:8888]",
+        ),
     ];
     for (raw, expected) in table {
         RequestHost::new(raw).with(|host| assert_eq!(host, expected.as_bytes(), "{raw}"));
@@ -97,7 +100,14 @@ fn levels(index: &HostIndex, host: &str) -> Vec<u32> {
 
 #[test]
 fn the_most_specific_level_comes_first() {
-    let names = ["example.com", "a.example.com", "*.example.com", "*.com", "*.b.example.com", "[::1]"];
+    let names = [
+        "example.com",
+        "a.example.com",
+        "*.example.com",
+        "*.com",
+        "*.b.example.com",
+        "[::1]",
+    ];
     let mut patterns: Vec<_> = names.iter().map(|name| HostPattern::parse(name).unwrap()).collect();
     patterns.push(HostPattern::Any);
     let index = HostIndex::build(patterns.clone());
@@ -119,8 +129,8 @@ fn the_most_specific_level_comes_first() {
     for (host, expected) in table {
         assert_eq!(levels(&index, host), expected, "{host}");
         // The plain statement agrees with the index, in which levels and in what order.
-        let mut plain: Vec<u32> = RequestHost::new(host)
-            .with(|text| (0..7).filter(|level| patterns[*level as usize].takes(text)).collect());
+        let mut plain: Vec<u32> =
+            RequestHost::new(host).with(|text| (0..7).filter(|level| patterns[*level as usize].takes(text)).collect());
         plain.sort_by_key(|level| patterns[*level as usize].rank());
         assert_eq!(plain, expected, "{host}, one by one");
     }

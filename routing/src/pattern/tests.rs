@@ -10,15 +10,31 @@ fn what_patterns_take() {
         ("/", &["/"], &["/a", "//", "", "*"]),
         ("/a/b", &["/a/b"], &["/a", "/a/", "/a/b/", "/a/b/c", "/a/bb", "/A/b"]),
         ("/a/", &["/a/"], &["/a", "/a/b", "/a//"]),
-        ("/users/{id}", &["/users/7", "/users/a.b"], &["/users", "/users/", "/users/7/", "/users/7/x"]),
+        (
+            "/users/{id}",
+            &["/users/7", "/users/a.b"],
+            &["/users", "/users/", "/users/7/", "/users/7/x"],
+        ),
         ("/users/{id}/", &["/users/7/"], &["/users/7", "/users//", "/users/7/x"]),
         ("/{a}/x/{b}", &["/1/x/2"], &["/1/y/2", "//x/2", "/1/x/", "/1/x"]),
-        ("/v1/*", &["/v1", "/v1/", "/v1/x", "/v1/x/y/", "/v1//"], &["/v1x", "/v", "/", "/V1", "v1"]),
+        (
+            "/v1/*",
+            &["/v1", "/v1/", "/v1/x", "/v1/x/y/", "/v1//"],
+            &["/v1x", "/v", "/", "/V1", "v1"],
+        ),
         ("/*", &["/", "/a", "/a/b/", "//"], &["", "*"]),
         ("/{*all}", &["/", "/a", "/a/b/"], &["", "*"]),
-        ("/files/{*rest}", &["/files", "/files/", "/files/a/b"], &["/filesx", "/"]),
+        (
+            "/files/{*rest}",
+            &["/files", "/files/", "/files/a/b"],
+            &["/filesx", "/"],
+        ),
         ("/u/{id}/*", &["/u/1", "/u/1/", "/u/1/x"], &["/u", "/u/", "/u//x"]),
-        ("/café/%7ehome", &["/caf%C3%A9/~home"], &["/café/~home", "/caf%c3%a9/~home"]),
+        (
+            "/café/%7ehome",
+            &["/caf%C3%A9/~home"],
+            &["/café/~home", "/caf%c3%a9/~home"],
+        ),
         ("/a b/%7Bx%7d", &["/a%20b/%7Bx%7D"], &["/a b/{x}"]),
     ];
     for (pattern, taken, refused) in table {
@@ -79,13 +95,21 @@ fn refused() {
         ("/{é}", name("é")),
         ("/{a}/{a}", twice("a")),
         ("/{a}/{*a}", twice("a")),
-        ("/a%2Fb", PatternProblem::Literal(crate::PathError::EncodedSlash { at: 2 })),
+        (
+            "/a%2Fb",
+            PatternProblem::Literal(crate::PathError::EncodedSlash { at: 2 }),
+        ),
         ("/a\\b", PatternProblem::Literal(crate::PathError::Backslash { at: 2 })),
         ("/x/%00", PatternProblem::Literal(crate::PathError::Nul { at: 3 })),
         ("/x/y%4", PatternProblem::Literal(crate::PathError::BadEscape { at: 4 })),
         ("/a\nb", PatternProblem::Literal(crate::PathError::Control { at: 2 })),
         (&long, PatternProblem::TooLong { max: PATTERN_BYTES_MAX }),
-        (&deep, PatternProblem::TooManySegments { max: PATTERN_SEGMENTS_MAX }),
+        (
+            &deep,
+            PatternProblem::TooManySegments {
+                max: PATTERN_SEGMENTS_MAX,
+            },
+        ),
     ];
     for (text, expected) in table {
         assert!(!expected.help().is_empty());
@@ -98,11 +122,21 @@ fn refused() {
 
 #[test]
 fn the_more_specific_pattern_is_the_smaller_one() {
-    let order = ["/a/b", "/a/b/*", "/a/{x}", "/a/{x}/*", "/a", "/a/*", "/{x}/b", "/{x}/{y}", "/{x}", "/{x}/*", "/*"];
+    let order = [
+        "/a/b", "/a/b/*", "/a/{x}", "/a/{x}/*", "/a", "/a/*", "/{x}/b", "/{x}/{y}", "/{x}", "/{x}/*", "/*",
+    ];
     for (at, smaller) in order.iter().enumerate() {
         for larger in &order[at + 1..] {
-            assert_eq!(parse(smaller).compare(&parse(larger)), Ordering::Less, "{smaller} before {larger}");
-            assert_eq!(parse(larger).compare(&parse(smaller)), Ordering::Greater, "{larger} after {smaller}");
+            assert_eq!(
+                parse(smaller).compare(&parse(larger)),
+                Ordering::Less,
+                "{smaller} before {larger}"
+            );
+            assert_eq!(
+                parse(larger).compare(&parse(smaller)),
+                Ordering::Greater,
+                "{larger} after {smaller}"
+            );
         }
     }
     assert_eq!(parse("/{a}/*").compare(&parse("/{b}/{*c}")), Ordering::Equal);
@@ -122,13 +156,30 @@ fn regular_expressions_match_whole_values() {
     for (pattern, taken, refused) in table {
         let (path, value) = (path_regex(pattern).unwrap(), value_regex(pattern).unwrap());
         for text in taken {
-            assert!(path.is_match(text) && value.is_match(text.as_bytes()), "{pattern} takes {text}");
+            assert!(
+                path.is_match(text) && value.is_match(text.as_bytes()),
+                "{pattern} takes {text}"
+            );
         }
         for text in refused {
-            assert!(!path.is_match(text) && !value.is_match(text.as_bytes()), "{pattern} does not take {text:?}");
+            assert!(
+                !path.is_match(text) && !value.is_match(text.as_bytes()),
+                "{pattern} does not take {text:?}"
+            );
         }
     }
-    for pattern in ["(", "a)|(b", "[z-a]", r"\p{Nope}", "(?=a)", r"(a)\1", "a{1000}{1000}{1000}"] {
-        assert!(path_regex(pattern).is_err() && value_regex(pattern).is_err(), "{pattern} is refused");
+    for pattern in [
+        "(",
+        "a)|(b",
+        "[z-a]",
+        r"\p{Nope}",
+        "(?=a)",
+        r"(a)\1",
+        "a{1000}{1000}{1000}",
+    ] {
+        assert!(
+            path_regex(pattern).is_err() && value_regex(pattern).is_err(),
+            "{pattern} is refused"
+        );
     }
 }

@@ -20,7 +20,10 @@ fn refused() {
     assert_eq!(Split::new([]), Err(SplitError::Empty));
     assert_eq!(Split::new([("a", 0)]), Err(SplitError::NoWeight));
     assert_eq!(Split::new([("a", 0), ("b", 0)]), Err(SplitError::NoWeight));
-    assert_eq!(Split::new([("a", 1), ("b", 1), ("a", 2)]), Err(SplitError::Repeated("a".into())));
+    assert_eq!(
+        Split::new([("a", 1), ("b", 1), ("a", 2)]),
+        Err(SplitError::Repeated("a".into()))
+    );
 }
 
 /// A client must stay on its version through an upgrade of the gateway: these answers may never change.
@@ -30,7 +33,9 @@ fn the_hash_is_a_contract() {
     assert_eq!(fnv1a(b"foobar"), 0x8594_4171_F739_67E8);
     assert_eq!(split_mix(0), 0xE220_A839_7B1D_CDAF);
     let split = split(&[("hello", 50), ("hello-next", 30), ("other", 20)]);
-    let picks: Vec<usize> = (0..24).map(|key| split.pick(format!("client-{key}").as_bytes())).collect();
+    let picks: Vec<usize> = (0..24)
+        .map(|key| split.pick(format!("client-{key}").as_bytes()))
+        .collect();
     assert_eq!(picks, PINNED);
 }
 
@@ -38,11 +43,23 @@ const PINNED: [usize; 24] = [2, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 1, 0, 1, 0, 
 
 #[test]
 fn the_logarithm_is_one() {
-    for hash in [0, 1, 1 << 12, 1 << 40, u64::MAX / 3, u64::MAX / 2, u64::MAX - 4096, u64::MAX] {
+    for hash in [
+        0,
+        1,
+        1 << 12,
+        1 << 40,
+        u64::MAX / 3,
+        u64::MAX / 2,
+        u64::MAX - 4096,
+        u64::MAX,
+    ] {
         let fraction = (2 * (hash >> 12) + 1) as f64 / (1u64 << 53) as f64;
         let (ours, expected) = (minus_ln(hash), -fraction.ln());
         // Near 1 the result is the difference of two numbers near ln 2, exact to their last bit.
-        assert!((ours - expected).abs() <= expected.abs() * 1e-14 + 3e-16, "{hash}: {ours} {expected}");
+        assert!(
+            (ours - expected).abs() <= expected.abs() * 1e-14 + 3e-16,
+            "{hash}: {ours} {expected}"
+        );
         assert!(ours > 0.0);
     }
 }
@@ -55,7 +72,10 @@ fn sticky_shares_follow_the_weights() {
         let expected = f64::from(*weight) / 200.0 * 40_000.0;
         // Six standard deviations: the keys are fixed, so this holds always or never.
         let room = 6.0 * (expected * (1.0 - expected / 40_000.0)).sqrt();
-        assert!((f64::from(*share) - expected).abs() <= room, "{name}: {share}, expected {expected}");
+        assert!(
+            (f64::from(*share) - expected).abs() <= room,
+            "{name}: {share}, expected {expected}"
+        );
     }
 }
 
@@ -74,7 +94,10 @@ fn a_changed_weight_moves_no_one_else() {
     }
     // The canary's share goes from 5/95 to 20/110, and no more than the difference moves.
     let expected = 20_000.0 * (20.0 / 110.0 - 5.0 / 95.0);
-    assert!((f64::from(moved) - expected).abs() < expected * 0.1, "{moved} moved, expected {expected}");
+    assert!(
+        (f64::from(moved) - expected).abs() < expected * 0.1,
+        "{moved} moved, expected {expected}"
+    );
 }
 
 #[test]

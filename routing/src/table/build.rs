@@ -17,8 +17,11 @@ const EVERY_PATH: &str = "/*";
 
 pub(super) fn build(specs: &[RouteSpec]) -> Result<RouteTable, Vec<BuildError>> {
     let mut errors = Vec::new();
-    let routes: Vec<Route> =
-        specs.iter().enumerate().map(|(index, spec)| compile(RouteIndex::new(index), spec, &mut errors)).collect();
+    let routes: Vec<Route> = specs
+        .iter()
+        .enumerate()
+        .map(|(index, spec)| compile(RouteIndex::new(index), spec, &mut errors))
+        .collect();
     // A route in error would only raise more errors against its neighbours.
     if !errors.is_empty() {
         return Err(errors);
@@ -35,12 +38,18 @@ fn compile(index: RouteIndex, spec: &RouteSpec, errors: &mut Vec<BuildError>) ->
     let (path_text, path) = match &spec.path {
         None => (EVERY_PATH, Ok(Path::Pattern(Pattern::every_path()))),
         Some(PathSpec::Pattern(text)) => (text.as_str(), Pattern::parse(text).map(Path::Pattern)),
-        Some(PathSpec::Regex(text)) => {
-            (text.as_str(), path_regex(text).map(Path::Regex).map_err(PatternProblem::Regex))
-        }
+        Some(PathSpec::Regex(text)) => (
+            text.as_str(),
+            path_regex(text).map(Path::Regex).map_err(PatternProblem::Regex),
+        ),
     };
     let path = path.unwrap_or_else(|problem| {
-        errors.push(BuildError::Path { route: index, name: spec.name.clone(), path: path_text.to_owned(), problem });
+        errors.push(BuildError::Path {
+            route: index,
+            name: spec.name.clone(),
+            path: path_text.to_owned(),
+            problem,
+        });
         Path::Pattern(Pattern::every_path())
     });
     let mut methods = spec.methods.clone();
@@ -79,7 +88,10 @@ fn compile_hosts(index: RouteIndex, spec: &RouteSpec, errors: &mut Vec<BuildErro
 }
 
 fn compile_conditions(index: RouteIndex, spec: &RouteSpec, errors: &mut Vec<BuildError>) -> Conditions {
-    let mut conditions = Conditions { source: plain_nets(spec), ..Conditions::default() };
+    let mut conditions = Conditions {
+        source: plain_nets(spec),
+        ..Conditions::default()
+    };
     for (position, (header, value)) in spec.headers.iter().enumerate() {
         let repeated = conditions.headers.iter().any(|(known, _)| known == header);
         match Value::for_header(value).and_then(|value| once(value, repeated)) {
@@ -110,7 +122,11 @@ fn compile_conditions(index: RouteIndex, spec: &RouteSpec, errors: &mut Vec<Buil
 }
 
 fn once(value: Value, repeated: bool) -> Result<Value, ValueProblem> {
-    if repeated { Err(ValueProblem::Repeated) } else { Ok(value) }
+    if repeated {
+        Err(ValueProblem::Repeated)
+    } else {
+        Ok(value)
+    }
 }
 
 /// Puts compiled routes together. None when a number outgrows 32 bits.
@@ -153,11 +169,21 @@ fn assemble<'s>(routes: Vec<Route>, specs: &'s [RouteSpec]) -> Option<(RouteTabl
                 conditional: matches!(route.path, Path::Regex(_)) || !route.conditions.is_empty(),
             });
         }
-        Some(Leaf { start, length: u32::try_from(numbers.len()).ok()? })
+        Some(Leaf {
+            start,
+            length: u32::try_from(numbers.len()).ok()?,
+        })
     };
     let trie = trie.build(&mut place)?;
-    let levels: Option<Vec<Level>> =
-        drafts.into_iter().map(|(root, regexes)| Some(Level { root, regexes: place(regexes)? })).collect();
+    let levels: Option<Vec<Level>> = drafts
+        .into_iter()
+        .map(|(root, regexes)| {
+            Some(Level {
+                root,
+                regexes: place(regexes)?,
+            })
+        })
+        .collect();
     let table = RouteTable {
         hosts: HostIndex::build(hosts),
         levels: levels?.into_boxed_slice(),
@@ -171,5 +197,10 @@ fn assemble<'s>(routes: Vec<Route>, specs: &'s [RouteSpec]) -> Option<(RouteTabl
 /// The order of candidates whose host and path say the same.
 fn rank(route: &Route, number: u32) -> (bool, Reverse<usize>, Reverse<usize>, u32) {
     let conditions = &route.conditions;
-    (route.methods.is_empty(), Reverse(conditions.headers.len()), Reverse(conditions.query.len()), number)
+    (
+        route.methods.is_empty(),
+        Reverse(conditions.headers.len()),
+        Reverse(conditions.query.len()),
+        number,
+    )
 }

@@ -32,7 +32,11 @@ impl<'s> Print<'s> {
         let mut methods: Vec<&Method> = spec.methods.iter().collect();
         methods.sort_by_key(|method| method.as_str());
         methods.dedup();
-        let mut headers: Vec<_> = spec.headers.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let mut headers: Vec<_> = spec
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+            .collect();
         headers.sort_by_key(|(name, _)| *name);
         let mut query: Vec<_> = spec.query.iter().map(|(name, value)| (name.as_str(), value)).collect();
         query.sort_by_key(|(name, _)| *name);
@@ -40,7 +44,13 @@ impl<'s> Print<'s> {
             Some(PathSpec::Regex(text)) => Some(text.as_str()),
             Some(PathSpec::Pattern(_)) | None => None,
         };
-        Self { regex, methods, headers, query, source: plain_nets(spec) }
+        Self {
+            regex,
+            methods,
+            headers,
+            query,
+            source: plain_nets(spec),
+        }
     }
 
     /// Whether whatever `other` takes, this takes. Says no where it cannot tell.
@@ -49,7 +59,10 @@ impl<'s> Print<'s> {
             || (!other.methods.is_empty() && other.methods.iter().all(|method| self.methods.contains(method)));
         let source = self.source.is_empty()
             || (!other.source.is_empty()
-                && other.source.iter().all(|net| self.source.iter().any(|wider| wider.contains(net))));
+                && other
+                    .source
+                    .iter()
+                    .all(|net| self.source.iter().any(|wider| wider.contains(net))));
         self.regex == other.regex
             && methods
             && source
@@ -61,7 +74,9 @@ impl<'s> Print<'s> {
 /// Each condition of `wide` holds where those of `narrow` do.
 fn values_cover(wide: &[(&str, &ValueMatch)], narrow: &[(&str, &ValueMatch)]) -> bool {
     wide.iter().all(|(name, value)| {
-        narrow.iter().any(|(other, found)| name == other && (value == found || **value == ValueMatch::Present))
+        narrow
+            .iter()
+            .any(|(other, found)| name == other && (value == found || **value == ValueMatch::Present))
     })
 }
 
@@ -77,7 +92,11 @@ pub(super) struct Conflicts<'s> {
 
 impl<'s> Conflicts<'s> {
     pub(super) fn new(specs: &'s [RouteSpec]) -> Self {
-        Self { prints: specs.iter().map(Print::of).collect(), equal: BTreeMap::new(), hidden: BTreeMap::new() }
+        Self {
+            prints: specs.iter().map(Print::of).collect(),
+            equal: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+        }
     }
 
     /// Looks at the routes of one place, given in rank order.
@@ -87,16 +106,20 @@ impl<'s> Conflicts<'s> {
         }
         let mut seen: HashMap<&Print<'s>, u32> = HashMap::new();
         for (at, number) in place.iter().enumerate() {
-            let Some(print) = self.prints.get(*number as usize) else { continue };
+            let Some(print) = self.prints.get(*number as usize) else {
+                continue;
+            };
             if let Some(first) = seen.get(print) {
                 self.equal.entry(*number).or_insert(*first);
                 continue;
             }
             seen.insert(print, *number);
             let above = place.get(..at.min(HIDING_COUNT_MAX)).unwrap_or_default();
-            let hiding = above
-                .iter()
-                .find(|above| self.prints.get(**above as usize).is_some_and(|wider| wider.covers(print)));
+            let hiding = above.iter().find(|above| {
+                self.prints
+                    .get(**above as usize)
+                    .is_some_and(|wider| wider.covers(print))
+            });
             if let Some(by) = hiding {
                 self.hidden.entry(*number).or_insert((*by, 0)).1 += 1;
             }
@@ -104,7 +127,12 @@ impl<'s> Conflicts<'s> {
     }
 
     pub(super) fn into_errors(self, routes: &[Route]) -> Vec<BuildError> {
-        let name = |number: u32| routes.get(number as usize).map(|route| route.name.clone()).unwrap_or_default();
+        let name = |number: u32| {
+            routes
+                .get(number as usize)
+                .map(|route| route.name.clone())
+                .unwrap_or_default()
+        };
         let mut errors: Vec<BuildError> = Vec::new();
         for (second, first) in &self.equal {
             let (host, path) = place_of(routes, *first, *second);
@@ -119,7 +147,9 @@ impl<'s> Conflicts<'s> {
         }
         for (number, (by, places)) in &self.hidden {
             // A route that still takes requests of another host is in order.
-            let everywhere = routes.get(*number as usize).is_some_and(|route| route.hosts.len() == *places);
+            let everywhere = routes
+                .get(*number as usize)
+                .is_some_and(|route| route.hosts.len() == *places);
             if everywhere && !self.equal.contains_key(number) {
                 let (host, path) = place_of(routes, *by, *number);
                 errors.push(BuildError::Unreachable {
@@ -143,5 +173,8 @@ fn place_of(routes: &[Route], first: u32, second: u32) -> (String, String) {
         return Default::default();
     };
     let host = second.hosts.iter().find(|host| first.hosts.contains(host));
-    (host.map(ToString::to_string).unwrap_or_default(), second.path_text.clone())
+    (
+        host.map(ToString::to_string).unwrap_or_default(),
+        second.path_text.clone(),
+    )
 }

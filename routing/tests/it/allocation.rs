@@ -35,7 +35,13 @@ fn lookups_do_not_allocate() {
         (request("GET WWW.Example.Com:8443/plain"), Some(0)),
         (request("HEAD a.b.example.com./users/7/posts/8"), Some(1)),
         (request("GET [2001:DB8:0::1]:80/files/a/b"), Some(2)),
-        (request("POST h/cond?x=1&q=a%20b&r").header("x-a", "1").header("x-b", "42").from("10.1.1.1"), Some(3)),
+        (
+            request("POST h/cond?x=1&q=a%20b&r")
+                .header("x-a", "1")
+                .header("x-b", "42")
+                .from("10.1.1.1"),
+            Some(3),
+        ),
         (request("GET h/re/abc"), Some(4)),
         (request("GET www.example.com/nowhere/at/all"), None),
     ];
@@ -60,10 +66,14 @@ fn parameters_of_a_pattern_are_borrowed() {
     let (users, plain) = (users.as_query(), plain.as_query());
     let mut seen = 0;
     let count = allocations(|| {
-        let Outcome::Found(found) = table.find(&users) else { panic!("not found") };
+        let Outcome::Found(found) = table.find(&users) else {
+            panic!("not found")
+        };
         assert_eq!(found.params().get("post"), Some("8"));
         seen = found.params().iter().count();
-        let Outcome::Found(found) = table.find(&plain) else { panic!("not found") };
+        let Outcome::Found(found) = table.find(&plain) else {
+            panic!("not found")
+        };
         // Nothing captured: even the owned form is free.
         assert!(found.params().to_owned().is_empty());
     });

@@ -43,19 +43,35 @@ fn missing_is_told_from_different() {
     let table = table([path("/").header("x-a", ValueMatch::Present).query("q", exact("1"))]);
     let explanation = table.explain(&request("GET h/").as_query());
     let reasons = vec![
-        Mismatch::Header { name: "x-a".into(), expected: "present".into(), missing: true },
-        Mismatch::Query { name: "q".into(), expected: "\"1\"".into(), missing: true },
+        Mismatch::Header {
+            name: "x-a".into(),
+            expected: "present".into(),
+            missing: true,
+        },
+        Mismatch::Query {
+            name: "q".into(),
+            expected: "\"1\"".into(),
+            missing: true,
+        },
     ];
     assert_eq!(explanation.considered[0].verdict, Verdict::Refused { reasons });
     assert_eq!(explanation.decision, Decision::NotFound);
     let explanation = table.explain(&request("GET h/?q=2").header("x-a", "").as_query());
-    let reasons = vec![Mismatch::Query { name: "q".into(), expected: "\"1\"".into(), missing: false }];
+    let reasons = vec![Mismatch::Query {
+        name: "q".into(),
+        expected: "\"1\"".into(),
+        missing: false,
+    }];
     assert_eq!(explanation.considered[0].verdict, Verdict::Refused { reasons });
 }
 
 #[test]
 fn a_405_names_the_methods() {
-    let table = table([path("/").method("PUT"), path("/else").host("other.org"), path("/else").host("third.org")]);
+    let table = table([
+        path("/").method("PUT"),
+        path("/else").host("other.org"),
+        path("/else").host("third.org"),
+    ]);
     let explanation = table.explain(&request("GET h:80/").as_query());
     assert_eq!(explanation.decision, Decision::MethodNotAllowed { allow: "PUT".into() });
     let text = explanation.to_string();
@@ -78,6 +94,9 @@ fn a_long_list_is_cut_in_the_text_only() {
     let explanation = table.explain(&request("GET h/p99").as_query());
     assert_eq!(explanation.considered.len(), 100);
     let text = explanation.to_string();
-    assert!(text.contains("#99 `` */p99: takes the request"), "the winner is shown: {text}");
+    assert!(
+        text.contains("#99 `` */p99: takes the request"),
+        "the winner is shown: {text}"
+    );
     assert!(text.contains("more"), "{text}");
 }

@@ -8,7 +8,10 @@ use crate::support::{Spec, answer, check, exact, matching, path, regex, request,
 fn an_empty_table_finds_nothing() {
     let table = RouteTable::build(&[]).unwrap();
     assert!(table.is_empty());
-    check(&table, &[("GET example.com/", "404"), ("GET /", "404"), ("OPTIONS *", "404")]);
+    check(
+        &table,
+        &[("GET example.com/", "404"), ("GET /", "404"), ("OPTIONS *", "404")],
+    );
 }
 
 #[test]
@@ -48,10 +51,19 @@ fn hosts_from_exact_to_none_with_fall_through() {
 
 #[test]
 fn one_route_on_several_hosts() {
-    let table = table([path("/").host("a.com").host("*.b.com").host("A.com"), path("/").host("x.b.com").host("c.com")]);
+    let table = table([
+        path("/").host("a.com").host("*.b.com").host("A.com"),
+        path("/").host("x.b.com").host("c.com"),
+    ]);
     check(
         &table,
-        &[("GET a.com/", "0"), ("GET y.b.com/", "0"), ("GET x.b.com/", "1"), ("GET c.com/", "1"), ("GET b.com/", "404")],
+        &[
+            ("GET a.com/", "0"),
+            ("GET y.b.com/", "0"),
+            ("GET x.b.com/", "1"),
+            ("GET c.com/", "1"),
+            ("GET b.com/", "404"),
+        ],
     );
 }
 
@@ -110,7 +122,13 @@ fn literal_over_parameter_over_star_from_left_to_right() {
 
 #[test]
 fn a_dead_end_is_left_again() {
-    let table = table([path("/{x}/b/c"), path("/a/{y}/d"), path("/a/b/e"), path("/{x}/{y}/f"), path("/a/b/{z}/g/*")]);
+    let table = table([
+        path("/{x}/b/c"),
+        path("/a/{y}/d"),
+        path("/a/b/e"),
+        path("/{x}/{y}/f"),
+        path("/a/b/{z}/g/*"),
+    ]);
     check(
         &table,
         &[
@@ -179,8 +197,14 @@ fn more_conditions_rank_above_fewer() {
     let get = |target: &str| request(&format!("GET h{target}"));
     let post = |target: &str| request(&format!("POST h{target}"));
     // A named method ranks above any number of conditions.
-    assert_eq!(answer(&table, &get("/?a=1&b=1").header("x-a", "1").header("x-b", "1")), "5");
-    assert_eq!(answer(&table, &post("/?a=1&b=1").header("x-a", "1").header("x-b", "1")), "3");
+    assert_eq!(
+        answer(&table, &get("/?a=1&b=1").header("x-a", "1").header("x-b", "1")),
+        "5"
+    );
+    assert_eq!(
+        answer(&table, &post("/?a=1&b=1").header("x-a", "1").header("x-b", "1")),
+        "3"
+    );
     assert_eq!(answer(&table, &post("/?a=1&b=1").header("x-a", "1")), "4");
     assert_eq!(answer(&table, &post("/?b=1").header("x-a", "1")), "2");
     assert_eq!(answer(&table, &post("/?a=1&b=1")), "1");
@@ -192,7 +216,10 @@ fn more_conditions_rank_above_fewer() {
 #[test]
 fn the_first_declared_wins_a_tie() {
     let table = table([path("/").header("x-a", exact("1")), path("/").header("x-b", exact("1"))]);
-    assert_eq!(answer(&table, &request("GET h/").header("x-a", "1").header("x-b", "1")), "0");
+    assert_eq!(
+        answer(&table, &request("GET h/").header("x-a", "1").header("x-b", "1")),
+        "0"
+    );
     assert_eq!(answer(&table, &request("GET h/").header("x-b", "1")), "1");
 }
 
@@ -238,7 +265,10 @@ fn another_method_is_405_with_everything_that_would_do() {
         &table,
         &[
             ("POST h/x", "405 DELETE, GET, HEAD, PATCH, PUT, REPORT"),
-            ("POST www.example.com/x", "405 DELETE, GET, HEAD, PATCH, PURGE, PUT, REPORT"),
+            (
+                "POST www.example.com/x",
+                "405 DELETE, GET, HEAD, PATCH, PURGE, PUT, REPORT",
+            ),
             ("POST h/y", "405 PATCH"),
             ("POST h/xx/y", "404"),
             ("REPORT h/x", "6"),
@@ -308,7 +338,9 @@ fn parameters_are_what_the_pattern_names() {
     ];
     for (line, expected) in expected {
         let request = request(line);
-        let Outcome::Found(found) = table.find(&request.as_query()) else { panic!("{line} is not found") };
+        let Outcome::Found(found) = table.find(&request.as_query()) else {
+            panic!("{line} is not found")
+        };
         let params = found.params();
         assert_eq!(params.iter().collect::<Vec<_>>(), expected, "{line}");
         let owned = params.to_owned();
@@ -350,6 +382,12 @@ fn segments_of_every_length_are_told_apart() {
         .collect();
     let table = RouteTable::build(&specs).unwrap();
     for (index, name) in names.iter().enumerate() {
-        check(&table, &[(&format!("GET h/{name}"), &index.to_string()), (&format!("GET h/{name}x"), "404")]);
+        check(
+            &table,
+            &[
+                (&format!("GET h/{name}"), &index.to_string()),
+                (&format!("GET h/{name}x"), "404"),
+            ],
+        );
     }
 }

@@ -7,11 +7,13 @@ use http::Method;
 use regex::bytes::Regex;
 use tidegate_routing::{PathSpec, Query, RouteSpec, ValueMatch};
 
+pub(crate) type Params = Vec<(String, String)>;
+
 /// What the naive matcher says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The route and its parameters (of patterns only).
-    Found(usize, Vec<(String, String)>),
+    Found(usize, Params),
     MethodNotAllowed(BTreeSet<String>),
     NotFound,
 }
@@ -30,7 +32,14 @@ pub(crate) fn find(specs: &[RouteSpec], query: &Query<'_>) -> Answer {
             allowed.extend(spec.methods.iter().map(ToString::to_string));
             continue;
         };
-        let rank = (host, path, method, Reverse(spec.headers.len()), Reverse(spec.query.len()), index);
+        let rank = (
+            host,
+            path,
+            method,
+            Reverse(spec.headers.len()),
+            Reverse(spec.query.len()),
+            index,
+        );
         if best.as_ref().is_none_or(|(known, _)| rank < *known) {
             best = Some((rank, params));
         }
@@ -64,7 +73,7 @@ fn host_rank(spec: &RouteSpec, host: &str) -> Option<(u8, Reverse<usize>)> {
 }
 
 /// Literal 0, `{param}` 1, `*` 2, segment by segment; a regular expression after all of them.
-fn path_rank(spec: &RouteSpec, path: &str) -> Option<((u8, Vec<u8>), Vec<(String, String)>)> {
+fn path_rank(spec: &RouteSpec, path: &str) -> Option<((u8, Vec<u8>), Params)> {
     let pattern = match &spec.path {
         None => "/*",
         Some(PathSpec::Regex(pattern)) => {
@@ -112,15 +121,25 @@ fn method_rank(spec: &RouteSpec, method: &Method) -> Option<u8> {
 
 fn conditions_hold(spec: &RouteSpec, query: &Query<'_>) -> bool {
     let headers = spec.headers.iter().all(|(name, value)| {
-        query.headers.get_all(name).iter().any(|line| value_holds(value, line.as_bytes()))
+        query
+            .headers
+            .get_all(name)
+            .iter()
+            .any(|line| value_holds(value, line.as_bytes()))
     });
     let parameters = spec.query.iter().all(|(name, value)| {
-        let pairs = query.query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let pairs = query
+            .query
+            .unwrap_or_default()
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let first = pairs.into_iter().find(|(key, _)| key == name);
         first.is_some_and(|(_, found)| value_holds(value, found.as_bytes()))
     });
     let source = spec.source.is_empty()
-        || query.source.is_some_and(|source| spec.source.iter().any(|net| net.contains(&source)));
+        || query
+            .source
+            .is_some_and(|source| spec.source.iter().any(|net| net.contains(&source)));
     headers && parameters && source
 }
 
@@ -128,8 +147,6 @@ fn value_holds(value: &ValueMatch, found: &[u8]) -> bool {
     match value {
         ValueMatch::Exact(text) => text.as_bytes() == found,
         ValueMatch::Present => true,
-        ValueMatch::Regex(pattern) => {
-            Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(found))
-        }
+        ValueMatch::Regex(pattern) => Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(found)),
     }
 }

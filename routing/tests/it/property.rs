@@ -20,7 +20,8 @@ fn value() -> impl Strategy<Value = ValueMatch> {
 
 /// A pattern whose parameters are named by their place.
 fn pattern() -> impl Strategy<Value = String> {
-    let segment = prop_oneof![4 => Just("a"), 2 => Just("b"), 1 => Just("long-literal-beyond-twenty-bytes"), 4 => Just("{}")];
+    let segment =
+        prop_oneof![4 => Just("a"), 2 => Just("b"), 1 => Just("long-literal-beyond-twenty-bytes"), 4 => Just("{}")];
     let tail = prop_oneof![3 => Just(""), 1 => Just("/"), 2 => Just("/*"), 1 => Just("/{*rest}")];
     (prop::collection::vec(segment, 0..5), tail).prop_map(|(segments, tail)| {
         let mut text = String::new();
@@ -69,8 +70,16 @@ fn spec() -> impl Strategy<Value = RouteSpec> {
             hosts: hosts.into_iter().map(str::to_owned).collect(),
             path,
             methods,
-            headers: headers.into_iter().map(HeaderName::from_static).zip(values.clone()).collect(),
-            query: query.into_iter().map(str::to_owned).zip(values.into_iter().skip(2)).collect(),
+            headers: headers
+                .into_iter()
+                .map(HeaderName::from_static)
+                .zip(values.clone())
+                .collect(),
+            query: query
+                .into_iter()
+                .map(str::to_owned)
+                .zip(values.into_iter().skip(2))
+                .collect(),
             source: nets.into_iter().map(|net| net.parse().unwrap()).collect(),
         },
     )
@@ -101,13 +110,31 @@ impl Request {
 
 fn request() -> impl Strategy<Value = Request> {
     let hosts = vec![
-        "a.com", "A.com:80", "b.a.com", "B.A.COM.", "c.a.com", "x.b.a.com:8080", "x.y.a.com", "other.com", "com", "", ".a.com",
-        "org", "x..a.com",
+        "a.com",
+        "A.com:80",
+        "b.a.com",
+        "B.A.COM.",
+        "c.a.com",
+        "x.b.a.com:8080",
+        "x.y.a.com",
+        "other.com",
+        "com",
+        "",
+        ".a.com",
+        "org",
+        "x..a.com",
     ];
-    let segment =
-        prop_oneof![4 => Just("a"), 3 => Just("b"), 2 => Just("c"), 1 => Just("long-literal-beyond-twenty-bytes"), 1 => Just("")];
+    let segment = prop_oneof![4 => Just("a"), 3 => Just("b"), 2 => Just("c"), 1 => Just("long-literal-beyond-twenty-bytes"), 1 => Just("")];
     let path = prop::collection::vec(segment, 0..6).prop_map(|segments| format!("/{}", segments.join("/")));
-    let queries = vec![None, Some(""), Some("q=1"), Some("q=2&r=1"), Some("r=12"), Some("q=3&q=1"), Some("r&q=12")];
+    let queries = vec![
+        None,
+        Some(""),
+        Some("q=1"),
+        Some("q=2&r=1"),
+        Some("r=12"),
+        Some("q=3&q=1"),
+        Some("r&q=12"),
+    ];
     let methods = vec![
         Method::GET,
         Method::GET,
@@ -120,7 +147,13 @@ fn request() -> impl Strategy<Value = Request> {
         prop::sample::select(vec!["x-a", "x-b"]).prop_map(HeaderName::from_static),
         prop::sample::select(vec!["1", "2", "12", "3"]).prop_map(HeaderValue::from_static),
     );
-    let sources = vec![None, Some("10.1.2.3"), Some("10.9.9.9"), Some("11.0.0.1"), Some("2001:db8::1")];
+    let sources = vec![
+        None,
+        Some("10.1.2.3"),
+        Some("10.9.9.9"),
+        Some("11.0.0.1"),
+        Some("2001:db8::1"),
+    ];
     (
         prop::sample::select(hosts),
         path,
@@ -134,7 +167,14 @@ fn request() -> impl Strategy<Value = Request> {
             for (name, value) in lines {
                 headers.append(name, value);
             }
-            Request { host, path, query, method, headers, source: source.map(|text| text.parse().unwrap()) }
+            Request {
+                host,
+                path,
+                query,
+                method,
+                headers,
+                source: source.map(|text| text.parse().unwrap()),
+            }
         })
 }
 
@@ -144,7 +184,11 @@ fn answer(specs: &[RouteSpec], table: &RouteTable, query: &Query<'_>) -> Answer 
         Outcome::Found(found) => {
             let params = match specs[found.route.get()].path {
                 Some(PathSpec::Regex(_)) => Vec::new(),
-                _ => found.params().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+                _ => found
+                    .params()
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
             };
             Answer::Found(found.route.get(), params)
         }
@@ -238,7 +282,10 @@ fn the_generated_requests_reach_every_kind_of_answer() {
     let mut runner = TestRunner::deterministic();
     let (mut found, mut not_allowed, mut not_found, mut conditional) = (0, 0, 0, 0);
     for _ in 0..300 {
-        let specs = prop::collection::vec(spec(), 24).new_tree(&mut runner).unwrap().current();
+        let specs = prop::collection::vec(spec(), 24)
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
         let request = request().new_tree(&mut runner).unwrap().current();
         match naive::find(&specs, &request.as_query()) {
             Answer::Found(index, _) => {
@@ -250,5 +297,8 @@ fn the_generated_requests_reach_every_kind_of_answer() {
             Answer::NotFound => not_found += 1,
         }
     }
-    assert!(found > 100 && not_allowed > 10 && not_found > 10 && conditional > 10, "{found} {not_allowed} {not_found} {conditional}");
+    assert!(
+        found > 100 && not_allowed > 10 && not_found > 10 && conditional > 10,
+        "{found} {not_allowed} {not_found} {conditional}"
+    );
 }

@@ -112,7 +112,8 @@ pub(crate) fn request(line: &str) -> Request {
 
 impl Request {
     pub(crate) fn header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self.headers
+            .append(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
     }
 

@@ -7,12 +7,13 @@ use super::*;
 #[test]
 fn every_key_is_read() {
     let text =
-        "[gateway]\ndata_dir = \"/srv/tidegate\"\nworkers = 4\npool_reset = \"scan\"\ndrain = \"1m 30s\"\ndev = true";
+        "[gateway]\ndata_dir = \"/srv/tidegate\"\nworkers = 4\npool_reset = \"scan\"\ndrain = \"1m 30s\"\ndev = true\naccess_log = \"log/access.jsonl\"";
     let expected = GatewayConfig {
         data_dir: "/srv/tidegate".into(),
         workers: 4,
         pool_reset: PoolReset::Scan,
         drain: Duration::from_secs(90),
+        access_log: AccessLogConfig::File("/etc/tidegate/log/access.jsonl".into()),
         dev: true,
     };
     assert_eq!(good(&format!("{text}\n")).gateway, expected);
@@ -30,6 +31,17 @@ fn relative_paths_start_from_the_file() {
         good("[gateway]\ndata_dir = \"../var/x\"").gateway.data_dir,
         Path::new("/etc/tidegate/../var/x")
     );
+}
+
+#[test]
+fn the_access_log_is_a_word_or_a_file() {
+    let log = |value: &str| good(&format!("[gateway]\naccess_log = \"{value}\"")).gateway.access_log;
+    assert_eq!(log("stdout"), AccessLogConfig::Stdout);
+    assert_eq!(log("stderr"), AccessLogConfig::Stderr);
+    assert_eq!(log("off"), AccessLogConfig::Off);
+    assert_eq!(log("/var/log/a.log"), AccessLogConfig::File("/var/log/a.log".into()));
+    assert_eq!(bad("[gateway]\naccess_log = \"\"").len(), 1);
+    assert_eq!(bad("[gateway]\naccess_log = true").len(), 1);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn programs_get_objects() {
             {
                 "file": "gateway.toml", "line": 2, "column": 1, "path": "gateway.workerz",
                 "message": "unknown key `workerz` in `gateway`", "label": "did you mean `workers`?",
-                "help": "known keys: data_dir, dev, drain, pool_reset, workers",
+                "help": "known keys: access_log, data_dir, dev, drain, pool_reset, workers",
             },
         ])
     );

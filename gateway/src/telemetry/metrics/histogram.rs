@@ -85,6 +85,7 @@ impl Histogram {
     }
 
     /// Durations recorded so far.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
         self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
