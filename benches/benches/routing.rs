@@ -4,6 +4,12 @@
 //! cache misses it really has and not with one hot entry. Each set is asserted before it is timed.
 //! `routing/tests/it/allocation.rs` holds the other half of the promise: that a hit allocates nothing.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench stops at the first surprise"
+)]
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -25,7 +31,40 @@ enum Hosts {
 /// A table, and requests with the route each must find.
 struct Set {
     table: RouteTable,
-    requests: Vec<(String, String, Option<usize>)>,
+    /// Every host and path one after the other: a server has the bytes of a request at hand, so the harness should
+    /// not fetch them from all over the heap.
+    texts: String,
+    /// Where in `texts` a host begins, its path begins, and the path ends.
+    requests: Vec<[u32; 3]>,
+    expected: Vec<Option<usize>>,
+}
+
+impl Set {
+    fn new(table: RouteTable, requests: impl Iterator<Item = (String, String, Option<usize>)>) -> Self {
+        let mut set = Self {
+            table,
+            texts: String::new(),
+            requests: Vec::new(),
+            expected: Vec::new(),
+        };
+        for (host, path, expected) in requests {
+            let begin = set.texts.len();
+            set.texts.push_str(&host);
+            let middle = set.texts.len();
+            set.texts.push_str(&path);
+            set.requests
+                .push([begin, middle, set.texts.len()].map(|at| u32::try_from(at).expect("a small text")));
+            set.expected.push(expected);
+        }
+        set
+    }
+
+    fn request(&self, [begin, middle, end]: [u32; 3]) -> (&str, &str) {
+        (
+            &self.texts[begin as usize..middle as usize],
+            &self.texts[middle as usize..end as usize],
+        )
+    }
 }
 
 fn host_of(hosts: Hosts, route: usize) -> String {
@@ -79,10 +118,7 @@ fn scattered(count: usize) -> impl Iterator<Item = usize> {
 
 fn hits(hosts: Hosts, count: usize) -> Set {
     let requests = scattered(count - 1).map(|index| (host_of(hosts, index), path_for(index), Some(index)));
-    Set {
-        table: table(hosts, count),
-        requests: requests.collect(),
-    }
+    Set::new(table(hosts, count), requests)
 }
 
 /// The host is known and the path goes wrong in its last segment but one.
@@ -94,10 +130,7 @@ fn misses(count: usize) -> Set {
             None,
         )
     });
-    Set {
-        table: table(Hosts::Many, count),
-        requests: requests.collect(),
-    }
+    Set::new(table(Hosts::Many, count), requests)
 }
 
 /// The exact host has no such path; its wildcard has.
@@ -109,10 +142,7 @@ fn fall_throughs(count: usize) -> Set {
             Some(count - 1),
         )
     });
-    Set {
-        table: table(Hosts::Many, count),
-        requests: requests.collect(),
-    }
+    Set::new(table(Hosts::Many, count), requests)
 }
 
 fn query<'q>(host: &'q str, path: &'q str, headers: &'q HeaderMap) -> Query<'q> {
@@ -139,7 +169,8 @@ fn lookup(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(1));
         for count in ROUTE_COUNTS {
             let set = make(count);
-            for (host, path, expected) in &set.requests {
+            for (request, expected) in set.requests.iter().zip(&set.expected) {
+                let (host, path) = set.request(*request);
                 let found = match set.table.find(&query(host, path, &headers)) {
                     Outcome::Found(found) => Some(found.route.get()),
                     Outcome::MethodNotAllowed { .. } | Outcome::NotFound => None,
@@ -149,7 +180,8 @@ fn lookup(criterion: &mut Criterion) {
             let mut turn = set.requests.iter().cycle();
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
                 bencher.iter(|| {
-                    let Some((host, path, _)) = turn.next() else { return };
+                    let Some(request) = turn.next() else { return };
+                    let (host, path) = set.request(*request);
                     black_box(set.table.find(black_box(&query(host, path, &headers))));
                 });
             });

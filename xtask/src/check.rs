@@ -18,17 +18,17 @@ pub(crate) fn everything() -> Result<()> {
     clippy()?;
     deny()?;
     without_compiler()?;
+    fuzz_targets()?;
     tests()?;
     eprintln!("\nAll passed in {:.0} s.", begun.elapsed().as_secs_f64());
     Ok(())
 }
 
+/// Each workspace by itself. Not `--all`, which would also format what a fuzz workspace depends on by path.
 fn format() -> Result<()> {
-    for (what, folder) in [
-        ("format", workspace::root().to_owned()),
-        ("format, guests", workspace::guests()),
-    ] {
-        step::run(what, workspace::cargo(&folder).args(["fmt", "--all", "--check"]))?;
+    for name in ["", "guests"].into_iter().chain(workspace::FUZZ) {
+        let mut command = workspace::cargo(&workspace::root().join(name));
+        step::run(format!("format {name}").trim_end(), command.args(["fmt", "--check"]))?;
     }
     Ok(())
 }
@@ -76,6 +76,17 @@ fn without_compiler() -> Result<()> {
         "clippy without `jit`",
         command.arg("clippy").args(features).args(["--", "--deny", "warnings"]),
     )
+}
+
+/// That the fuzz targets still build. Running them is for a person with time and a nightly toolchain.
+fn fuzz_targets() -> Result<()> {
+    let build = workspace::target()?.join("fuzz-build");
+    for name in workspace::FUZZ {
+        let mut command = workspace::cargo(&workspace::root().join(name));
+        command.args(["check", "--bins", "--target-dir"]).arg(&build);
+        step::run(&format!("fuzz targets, {name}"), &mut command)?;
+    }
+    Ok(())
 }
 
 /// One profile: dev. Its dependencies are optimised, so guests compile quickly.

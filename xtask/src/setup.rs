@@ -1,5 +1,6 @@
 //! What the checks need on the machine: found, installed where that is ours to do, or named with its package.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,13 +35,20 @@ pub(crate) enum Purpose {
     Test,
 }
 
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 4] = [
     Tool {
         program: "cc",
         package: "build-essential",
         why: "to link programs and to compile ring",
         shows: None,
         caller: Caller::Build,
+    },
+    Tool {
+        program: "c++",
+        package: "build-essential",
+        why: "to compile libFuzzer, so that the fuzz targets can be checked",
+        shows: None,
+        caller: Caller::Tests,
     },
     Tool {
         program: "curl",
@@ -186,14 +194,19 @@ fn apt_get_install(missing: &[&Tool]) -> Result<()> {
     )
 }
 
+/// Each package once.
+fn packages(missing: &[&Tool]) -> Vec<&'static str> {
+    let names: BTreeSet<_> = missing.iter().map(|tool| tool.package).collect();
+    names.into_iter().collect()
+}
+
 fn complaint(missing: &[&Tool]) -> String {
     let mut text = String::from("the machine lacks what the build or the tests call:\n");
     for tool in missing {
         let part = tool.shows.map(|word| format!(" with {word}")).unwrap_or_default();
         text += &format!("  {}{part}: it is needed {}\n", tool.program, tool.why);
     }
-    let packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
-    text + &format!("On Debian and Ubuntu: apt-get install {}", packages.join(" "))
+    text + &format!("On Debian and Ubuntu: apt-get install {}", packages(missing).join(" "))
 }
 
 #[cfg(test)]
@@ -236,8 +249,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_its_package() {
-        let text = complaint(&[tool("curl"), tool("cmake")]);
+        let text = complaint(&[tool("curl"), tool("cmake"), tool("c++"), tool("cc")]);
         assert!(text.contains("curl with HTTP2: it is needed by tests"), "{text}");
-        assert!(text.ends_with("apt-get install curl cmake"), "{text}");
+        assert!(text.ends_with("apt-get install build-essential cmake curl"), "{text}");
     }
 }

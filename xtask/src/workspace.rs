@@ -19,6 +19,9 @@ pub(crate) fn guests() -> PathBuf {
     root().join("guests")
 }
 
+/// The fuzz targets, each folder a workspace of its own as cargo-fuzz wants it.
+pub(crate) const FUZZ: [&str; 2] = ["routing/fuzz", "gateway/fuzz"];
+
 /// Where the guest components end up. The demo's configuration and the tests name this folder, so it stays
 /// here even when `CARGO_TARGET_DIR` sends everything else elsewhere.
 pub(crate) fn guests_out() -> PathBuf {

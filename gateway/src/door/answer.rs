@@ -142,7 +142,9 @@ impl HttpBody for Tracked {
             Poll::Ready(None) => this.exchange.is_complete = true,
             Poll::Ready(Some(Ok(frame))) => {
                 this.exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if this.body.is_end_stream() || frame.is_trailers() {
+                // hyper does not ask again once it has as many bytes as the head says.
+                let is_whole = this.body.size_hint().exact() == Some(0);
+                if is_whole || this.body.is_end_stream() || frame.is_trailers() {
                     this.exchange.is_complete = true;
                 } else {
                     call.waits_for_client();

@@ -109,6 +109,8 @@ pub(super) struct DoorIo<S> {
     passed: Vec<u8>,
     passed_at: usize,
     is_refused: bool,
+    /// Why a body is framed wrongly. Told when hyper asks for more: by then it has taken the head before it.
+    broken: Option<&'static str>,
 }
 
 impl<S> DoorIo<S> {
@@ -122,6 +124,7 @@ impl<S> DoorIo<S> {
             passed: Vec::new(),
             passed_at: 0,
             is_refused: false,
+            broken: None,
         };
         if io.guard.is_some() {
             io.held = early;
@@ -206,9 +209,8 @@ impl<S> DoorIo<S> {
         self.held = Vec::new();
         self.connection.listener.metrics.rejected(rejection.code);
         if matches!(rejection.phase, Part::Body) {
-            // Its request is under way: the fault is told there, and hyper reads no further.
-            self.connection.cancel(crate::http::Cause::BadBody);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, rejection.reason));
+            self.broken = Some(rejection.reason);
+            return Ok(());
         }
         let ordinal = self.guard.as_ref().map_or(1, Guard::heads) + 1;
         self.connection.refuse(ordinal, rejection);
@@ -226,6 +228,11 @@ impl<S: AsyncRead + Unpin> DoorIo<S> {
             self.judge_held()?;
             if self.deliver(buf) || buf.remaining() == 0 {
                 return Poll::Ready(Ok(()));
+            }
+            if let Some(reason) = self.broken {
+                // Its request is under way: the fault is told there, and hyper reads no further.
+                self.connection.cancel(crate::http::Cause::BadBody);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, reason)));
             }
             let room = buf.remaining();
             let read = SCRATCH.with_borrow_mut(|scratch| {

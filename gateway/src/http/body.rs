@@ -176,18 +176,26 @@ impl ClientBody {
 
     fn failed(&self, error: &hyper::Error) -> BodyError {
         // The door may have said more exactly why: then that cause came first and stays.
-        let cause = if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-            Cause::ClientGone
-        } else {
-            Cause::BadBody
-        };
-        self.stop(cause)
+        self.stop(if is_framed_wrongly(error) { Cause::BadBody } else { Cause::ClientGone })
     }
 
     fn stop(&self, cause: Cause) -> BodyError {
         self.cx.call().cancel(cause);
         BodyError::Fault(self.cx.call().cause().unwrap_or(cause).fault())
     }
+}
+
+/// Whether the bytes themselves are at fault. Every other error of a body is a connection or stream that ended:
+/// hyper tells a length that was not reached as an unexpected end, and resets as what they are.
+fn is_framed_wrongly(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+            return matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput);
+        }
+        source = cause.source();
+    }
+    false
 }
 
 #[cfg(test)]

@@ -109,7 +109,8 @@ fn answer(
         guest.detach();
         return Ok(http::Response::from_parts(parts, Body::empty()));
     }
-    let mut body = GuestBody::new(body, guest);
+    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut body = GuestBody::new(body, guest, length);
     let body = match body.gather(cx) {
         Some(frames) => Body::frames(frames?),
         None => Body::stream(body),

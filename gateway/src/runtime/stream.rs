@@ -95,14 +95,17 @@ pub(super) struct GuestBody {
     /// Frames taken from `body` already.
     ahead: VecDeque<Frame<Bytes>>,
     guest: Guest,
+    /// Bytes still to come by the answer's own Content-Length; `None` where it has none.
+    left: Option<u64>,
     done: bool,
     /// A fault that is told at the next poll, so that what came before it reaches the client first.
     failed: Option<Fault>,
 }
 
 impl GuestBody {
-    pub(super) fn new(body: WasiBody, guest: Guest) -> Self {
-        Self { body, ahead: VecDeque::new(), guest, done: false, failed: None }
+    /// The body of an answer whose head says this length, if it says one.
+    pub(super) fn new(body: WasiBody, guest: Guest, length: Option<u64>) -> Self {
+        Self { body, ahead: VecDeque::new(), guest, left: length, done: false, failed: None }
     }
 
     pub(super) fn guest_ended_well(&self) -> bool {
@@ -153,7 +156,11 @@ impl HttpBody for GuestBody {
         let frame = std::pin::pin!(tokio::task::coop::unconstrained(next_frame(&mut this.body))).poll(cx);
         match frame {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                this.left = this.left.map(|left| left.saturating_sub(bytes));
+                Poll::Ready(Some(Ok(frame)))
+            }
             Poll::Ready(Some(Err(error))) => {
                 let fault = match &this.guest {
                     Guest::Ended(Err(fault)) => fault.clone(),
@@ -177,7 +184,16 @@ impl HttpBody for GuestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.left.map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
+    }
+}
+
+impl Drop for GuestBody {
+    /// hyper asks for no end once it has as many bytes as the head says: then the guest finishes by itself too.
+    fn drop(&mut self) {
+        if self.left == Some(0) && !self.done {
+            std::mem::replace(&mut self.guest, Guest::Ended(Ok(()))).detach();
+        }
     }
 }
 

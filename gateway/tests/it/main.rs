@@ -5,5 +5,12 @@ mod golden {
     pub(crate) mod malformed;
     pub(crate) mod unusual;
 }
+mod detached;
+mod disconnect;
+mod drain;
 mod handlers;
+mod limits;
+mod malformed;
+mod order;
+mod storm;
 mod support;

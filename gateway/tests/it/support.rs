@@ -5,7 +5,9 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod gateway;
+pub(crate) mod loader;
 pub(crate) mod raw;
+pub(crate) mod streams;
 pub(crate) mod wait;
 
 pub(crate) use client::{Client, Protocol};

@@ -108,7 +108,7 @@ fn misspelt_keys_are_answered_with_the_right_ones() {
     assert_bad(
         "[gateway]\nbanana = 1",
         "2:1",
-        &["not a key of this table", "known keys: data_dir, dev, drain"],
+        &["not a key of this table", "known keys: access_log, data_dir, dev, drain"],
     );
 }
 

@@ -10,6 +10,7 @@ mod properties;
 #[path = "../../../tests/it/golden/unusual.rs"]
 mod unusual;
 
+use super::authority::Authority;
 use super::*;
 use oracle::outcome;
 

@@ -262,10 +262,11 @@ impl Download {
         frame.transpose().map_err(Broken::from)
     }
 
-    /// The next data; `None` at the end.
+    /// The next data that is not empty; `None` at the end.
     pub(crate) fn data(&mut self) -> Result<Option<Bytes>, Broken> {
         while let Some(frame) = self.frame()? {
-            if let Ok(data) = frame.into_data() {
+            // HTTP/2 may end a stream with an empty frame.
+            if let Some(data) = frame.into_data().ok().filter(|data| !data.is_empty()) {
                 return Ok(Some(data));
             }
         }
