@@ -59,7 +59,10 @@ struct Failed {
 
 impl Failed {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self {
+            exit,
+            message: message.into(),
+        }
     }
 }
 
@@ -125,7 +128,11 @@ fn load(path: &Path, options: Options) -> Result<Config, Failed> {
 }
 
 fn report(errors: &ConfigErrors) -> Failed {
-    let style = if std::io::stderr().is_terminal() { ReportStyle::Fancy } else { ReportStyle::Plain };
+    let style = if std::io::stderr().is_terminal() {
+        ReportStyle::Fancy
+    } else {
+        ReportStyle::Plain
+    };
     Failed::new(Exit::Config, errors.render(style))
 }
 

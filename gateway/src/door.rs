@@ -89,8 +89,15 @@ pub struct Plan {
 }
 
 enum Wanted {
-    Kept { listener: Arc<Listener>, config: Box<ListenerConfig>, tls: TlsPlan },
-    New { listener: Arc<Listener>, sockets: Vec<std::net::TcpListener> },
+    Kept {
+        listener: Arc<Listener>,
+        config: Box<ListenerConfig>,
+        tls: TlsPlan,
+    },
+    New {
+        listener: Arc<Listener>,
+        sockets: Vec<std::net::TcpListener>,
+    },
 }
 
 impl std::fmt::Debug for Plan {
@@ -139,7 +146,10 @@ impl Doors {
     /// The first listener that cannot be opened; then nothing has changed.
     pub fn prepare(&self, configs: &[ListenerConfig]) -> Result<Plan, ListenError> {
         let running = self.listeners().clone();
-        let wanted = configs.iter().map(|config| self.prepare_one(config, &running)).collect::<Result<_, _>>()?;
+        let wanted = configs
+            .iter()
+            .map(|config| self.prepare_one(config, &running))
+            .collect::<Result<_, _>>()?;
         Ok(Plan { wanted })
     }
 
@@ -149,13 +159,22 @@ impl Doors {
             listener.name == config.name && listener.address.ip() == config.address.ip() && port_fits
         };
         let found = running.iter().find(is_same);
-        let tls = TlsPlan::load(config, found.map(|listener| &**listener))
-            .map_err(|source| ListenError::Tls { name: config.name.clone(), source: Box::new(source) })?;
+        let tls = TlsPlan::load(config, found.map(|listener| &**listener)).map_err(|source| ListenError::Tls {
+            name: config.name.clone(),
+            source: Box::new(source),
+        })?;
         if let Some(listener) = found {
-            return Ok(Wanted::Kept { listener: Arc::clone(listener), config: Box::new(config.clone()), tls });
+            return Ok(Wanted::Kept {
+                listener: Arc::clone(listener),
+                config: Box::new(config.clone()),
+                tls,
+            });
         }
-        let bind_error =
-            |source| ListenError::Bind { name: config.name.clone(), address: config.address, source };
+        let bind_error = |source| ListenError::Bind {
+            name: config.name.clone(),
+            address: config.address,
+            source,
+        };
         let (address, sockets) = listener::bind(config.address, self.doors.len()).map_err(bind_error)?;
         let metrics = self.metrics.listener(config.name.as_str());
         let listener = Arc::new(Listener::new(config, address, tls.into_tls(), metrics));
@@ -182,7 +201,10 @@ impl Doors {
             }
         }
         let before = std::mem::replace(&mut *self.listeners(), next.clone());
-        for gone in before.iter().filter(|old| !next.iter().any(|new| Arc::ptr_eq(old, new))) {
+        for gone in before
+            .iter()
+            .filter(|old| !next.iter().any(|new| Arc::ptr_eq(old, new)))
+        {
             gone.close();
             self.finish(|listener| Arc::ptr_eq(listener, gone));
         }
@@ -190,7 +212,10 @@ impl Doors {
 
     /// Name, bound address and whether it is encrypted, in the order of the configuration.
     pub fn addresses(&self) -> Vec<(Name, SocketAddr, bool)> {
-        self.listeners().iter().map(|l| (l.name.clone(), l.address, l.tls().is_some())).collect()
+        self.listeners()
+            .iter()
+            .map(|l| (l.name.clone(), l.address, l.tls().is_some()))
+            .collect()
     }
 
     /// Connections open now.
@@ -264,7 +289,10 @@ impl Drop for Doors {
 
 impl std::fmt::Debug for Doors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Doors").field("doors", &self.doors.len()).field("listeners", &self.addresses()).finish()
+        f.debug_struct("Doors")
+            .field("doors", &self.doors.len())
+            .field("listeners", &self.addresses())
+            .finish()
     }
 }
 
@@ -276,7 +304,11 @@ impl Door {
             let shared = Arc::clone(&shared);
             move || runtime.block_on(obey(shared, orders))
         })?;
-        Ok(Self { shared, commands, thread: Some(thread) })
+        Ok(Self {
+            shared,
+            commands,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -308,11 +340,16 @@ impl TlsPlan {
         if config.tls.is_empty() {
             return Ok(Self::Plain);
         }
-        let paths = |pair: &crate::config::CertPaths| tls::CertPaths { cert: pair.cert.clone(), key: pair.key.clone() };
+        let paths = |pair: &crate::config::CertPaths| tls::CertPaths {
+            cert: pair.cert.clone(),
+            key: pair.key.clone(),
+        };
         let pairs: Vec<_> = config.tls.iter().map(paths).collect();
         let client_ca = config.client_ca.as_deref().map(tls::ClientCa::load).transpose()?;
         let key = client_ca.as_ref().map(tls::ClientCa::content_key);
-        let running = running.and_then(Listener::tls_settings).filter(|tls| tls.client_ca == key);
+        let running = running
+            .and_then(Listener::tls_settings)
+            .filter(|tls| tls.client_ca == key);
         if let Some(tls) = &running
             && tls.certificates.load().content_key() == Certificates::content_key_of(&pairs)?
         {
@@ -327,7 +364,11 @@ impl TlsPlan {
         }
         let certificates = Arc::new(ArcSwap::from_pointee(certificates));
         let config = tls::server_config(Arc::clone(&certificates), client_ca.as_ref())?;
-        Ok(Self::New(Tls { config, certificates, client_ca: key }))
+        Ok(Self::New(Tls {
+            config,
+            certificates,
+            client_ca: key,
+        }))
     }
 
     fn into_tls(self) -> Option<Tls> {

@@ -30,12 +30,16 @@ pub struct Import {
 impl Import {
     /// `namespace:package/interface` without the version.
     pub fn interface(&self) -> &str {
-        self.name.split_once('@').map_or(self.name.as_str(), |(interface, _)| interface)
+        self.name
+            .split_once('@')
+            .map_or(self.name.as_str(), |(interface, _)| interface)
     }
 
     /// `namespace:package`.
     pub fn package(&self) -> &str {
-        self.interface().split_once('/').map_or(self.interface(), |(package, _)| package)
+        self.interface()
+            .split_once('/')
+            .map_or(self.interface(), |(package, _)| package)
     }
 
     /// The version as written, empty when there is none.
@@ -47,7 +51,9 @@ impl Import {
     pub fn is_series(&self, series: &str) -> bool {
         let version = self.version();
         !version.contains('-')
-            && version.strip_prefix(series).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            && version
+                .strip_prefix(series)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 
@@ -79,7 +85,13 @@ pub struct Linked(pub Vec<String>);
 impl Linked {
     /// The imports among `imports` that satisfy `test`.
     pub fn those(imports: &Imports, mut test: impl FnMut(&Import) -> bool) -> Self {
-        Self(imports.iter().filter(|import| test(import)).map(|import| import.name.clone()).collect())
+        Self(
+            imports
+                .iter()
+                .filter(|import| test(import))
+                .map(|import| import.name.clone())
+                .collect(),
+        )
     }
 
     /// Whether nothing was linked.
@@ -104,7 +116,14 @@ pub trait Host<T: 'static>: Send + Sync {
     /// # Errors
     /// As [`Self::link`].
     fn add_to_linker(&self, linker: &mut Linker<T>) -> wasmtime::Result<()> {
-        let imports = self.serves().iter().map(|name| Import { name: (*name).to_owned(), is_async: false }).collect();
+        let imports = self
+            .serves()
+            .iter()
+            .map(|name| Import {
+                name: (*name).to_owned(),
+                is_async: false,
+            })
+            .collect();
         self.link(linker, &Imports::new(imports)).map(drop)
     }
 }
@@ -114,13 +133,19 @@ mod tests {
     use super::*;
 
     fn import(name: &str) -> Import {
-        Import { name: name.to_owned(), is_async: false }
+        Import {
+            name: name.to_owned(),
+            is_async: false,
+        }
     }
 
     #[test]
     fn names_come_apart() {
         let types = import("wasi:http/types@0.2.3");
-        assert_eq!((types.package(), types.interface(), types.version()), ("wasi:http", "wasi:http/types", "0.2.3"));
+        assert_eq!(
+            (types.package(), types.interface(), types.version()),
+            ("wasi:http", "wasi:http/types", "0.2.3")
+        );
         assert!(types.is_series("0.2"));
         assert!(!types.is_series("0.3"));
         assert!(!import("wasi:http/types@0.20.0").is_series("0.2"));

@@ -6,7 +6,7 @@ use crate::runtime;
 use crate::snapshot::{Route, Snapshot, Target};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, Uri, header, request};
+use http::{HeaderMap, Method, Request, Response, Uri, header, request};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,9 +22,11 @@ pub(crate) fn find<'s>(
     head: &mut request::Parts,
     source: IpAddr,
 ) -> Result<&'s Arc<Route>, Fault> {
+    // `OPTIONS *` asks about the server as a whole (RFC 9110 §9.3.7): valid, and no path that a route could take.
     let path = match normalize_path(head.uri.path(), NormalizeOptions::default()) {
         Ok(Cow::Borrowed(path)) if path.len() == head.uri.path().len() => None,
         Ok(path) => Some(path.into_owned()),
+        Err(_) if head.method == Method::OPTIONS && head.uri.path() == "*" => None,
         Err(_) => return Err(Fault::BadRequest("path")),
     };
     if let Some(path) = path {
@@ -53,7 +55,10 @@ fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> &'r str {
     if let Some(authority) = uri.authority() {
         return authority.as_str();
     }
-    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+    headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn with_path(uri: &Uri, mut path: String) -> Result<Uri, Fault> {

@@ -67,7 +67,11 @@ pub struct Fixed {
 impl From<&RedirectConfig> for Fixed {
     fn from(config: &RedirectConfig) -> Self {
         let headers = HeaderMap::from_iter([(header::LOCATION, config.to.clone())]);
-        Self { status: config.status, headers, body: Bytes::new() }
+        Self {
+            status: config.status,
+            headers,
+            body: Bytes::new(),
+        }
     }
 }
 
@@ -78,9 +82,16 @@ impl From<&RespondConfig> for Fixed {
             headers.append(name.clone(), value.clone());
         }
         if !config.body.is_empty() && !headers.contains_key(header::CONTENT_TYPE) {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            );
         }
-        Self { status: config.status, headers, body: Bytes::from(config.body.clone()) }
+        Self {
+            status: config.status,
+            headers,
+            body: Bytes::from(config.body.clone()),
+        }
     }
 }
 

@@ -31,8 +31,7 @@ impl Check {
     }
 
     fn right(&self, config: &Config) -> Done {
-        let (listeners, components, routes) =
-            (config.listeners.len(), config.components.len(), config.routes.len());
+        let (listeners, components, routes) = (config.listeners.len(), config.components.len(), config.routes.len());
         if self.json {
             return print_json(&json!({
                 "ok": true,
@@ -42,7 +41,9 @@ impl Check {
                 "routes": routes,
             }));
         }
-        print(&format!("ok: {listeners} listener(s), {components} component(s), {routes} route(s)\n"))
+        print(&format!(
+            "ok: {listeners} listener(s), {components} component(s), {routes} route(s)\n"
+        ))
     }
 
     fn wrong(&self, errors: &ConfigErrors) -> Done {
@@ -58,8 +59,7 @@ impl Check {
 fn components(config: &Config) -> Result<Option<ConfigErrors>, Failed> {
     let offline = Offline::of(&config.gateway)?;
     let errors = config.components.values().filter_map(|component| {
-        let loaded =
-            Artifact::read(&component.source).and_then(|artifact| offline.loader.load(&artifact, component));
+        let loaded = Artifact::read(&component.source).and_then(|artifact| offline.loader.load(&artifact, component));
         let error = loaded.err()?;
         let label = format!("component `{}` cannot be served", component.name);
         Some(ConfigError::new(component.location.clone(), error.to_string()).label(label))

@@ -33,21 +33,29 @@ pub(super) struct Explain {
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
     let name = HeaderName::try_from(name.trim()).map_err(|error| error.to_string())?;
-    Ok((name, HeaderValue::from_str(value.trim()).map_err(|error| error.to_string())?))
+    Ok((
+        name,
+        HeaderValue::from_str(value.trim()).map_err(|error| error.to_string())?,
+    ))
 }
 
 impl Explain {
     pub(super) fn run(self) -> Done {
-        let options = Options { check_files: false, ..Options::default() };
+        let options = Options {
+            check_files: false,
+            ..Options::default()
+        };
         let config = load(&self.config, options)?;
         let specs: Vec<_> = config.routes.iter().map(|route| route.spec.clone()).collect();
         let table = RouteTable::build(&specs).map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Failed::new(Exit::Config, errors.join("\n"))
         })?;
-        let host = self.url.authority().map(http::uri::Authority::as_str).ok_or_else(|| {
-            Failed::new(Exit::Usage, "error: give the whole URL, such as http://localhost/path")
-        })?;
+        let host = self
+            .url
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .ok_or_else(|| Failed::new(Exit::Usage, "error: give the whole URL, such as http://localhost/path"))?;
         let path = normalize_path(self.url.path(), NormalizeOptions::default())
             .map_err(|error| Failed::new(Exit::Data, format!("refused with 400: {error}")))?;
         let headers: HeaderMap = self.headers.iter().cloned().collect();

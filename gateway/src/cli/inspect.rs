@@ -51,7 +51,11 @@ impl Access {
 impl Inspect {
     pub(super) fn run(self) -> Done {
         let failed = |error: &LoadError| {
-            let exit = if matches!(error, LoadError::Read { .. }) { Exit::NoInput } else { Exit::Data };
+            let exit = if matches!(error, LoadError::Read { .. }) {
+                Exit::NoInput
+            } else {
+                Exit::Data
+            };
             Failed::new(exit, format!("error: {}: {error}", self.component.display()))
         };
         let artifact = Artifact::read(&self.component).map_err(|error| failed(&error))?;
@@ -59,13 +63,19 @@ impl Inspect {
             .map_err(|error| Failed::new(Exit::Io, format!("error: no temporary folder: {error}")))?;
         let offline = Offline::new(data_dir.path(), EngineOptions::default())?;
         let inspection = offline.loader.inspect(&artifact).map_err(|error| failed(&error))?;
-        if self.json { print_json(&as_json(&inspection)) } else { print(&as_text(&inspection)) }
+        if self.json {
+            print_json(&as_json(&inspection))
+        } else {
+            print(&as_text(&inspection))
+        }
     }
 }
 
 fn as_text(inspection: &Inspection) -> String {
     let mut text = String::new();
-    let handler = inspection.handler.map_or("none Tidegate can call", |handler| handler.as_str());
+    let handler = inspection
+        .handler
+        .map_or("none Tidegate can call", |handler| handler.as_str());
     let (memories, bytes) = inspection.memories;
     // Writing to a String cannot fail.
     let _ = writeln!(text, "digest   sha256:{}", inspection.digest);
@@ -75,7 +85,12 @@ fn as_text(inspection: &Inspection) -> String {
     let _ = writeln!(text, "\nimports");
     for (import, is_served) in &inspection.imports {
         let flavour = if import.is_async { " (async)" } else { "" };
-        let _ = writeln!(text, "  {:<10} {}{flavour}", Access::of(import, *is_served).as_str(), import.name);
+        let _ = writeln!(
+            text,
+            "  {:<10} {}{flavour}",
+            Access::of(import, *is_served).as_str(),
+            import.name
+        );
     }
     let _ = writeln!(text, "\nexports");
     for export in &inspection.exports {

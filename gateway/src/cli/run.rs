@@ -6,8 +6,10 @@ use crate::control::{Gateway, GatewayOptions};
 
 /// Serve a configuration until SIGTERM or SIGINT; SIGHUP reloads it
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  tidegate run                    # ./config\n  tidegate run edge.toml\n  \
-    kill -HUP $(pidof tidegate)     # reload")]
+#[command(
+    after_help = "Examples:\n  tidegate run                    # ./config\n  tidegate run edge.toml\n  \
+    kill -HUP $(pidof tidegate)     # reload"
+)]
 pub(super) struct Run {
     #[command(flatten)]
     config: ConfigArg,
@@ -19,7 +21,10 @@ impl Run {
         let path = self.config.path;
         let config = load(&path, Options::default())?;
         let reread = Box::new(move || Config::load(&path, Options::default()));
-        let options = GatewayOptions { reread: Some(reread), ..GatewayOptions::default() };
+        let options = GatewayOptions {
+            reread: Some(reread),
+            ..GatewayOptions::default()
+        };
         serve(config, options)
     }
 }
@@ -34,5 +39,7 @@ fn serve(config: Config, options: GatewayOptions) -> Done {
     if let Some(address) = gateway.admin_address() {
         complain(&format!("admin on {address}"));
     }
-    gateway.run().map_err(|error| Failed::new(Exit::System, format!("error: {error}")))
+    gateway
+        .run()
+        .map_err(|error| Failed::new(Exit::System, format!("error: {error}")))
 }

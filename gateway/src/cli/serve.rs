@@ -9,8 +9,10 @@ use std::path::PathBuf;
 
 /// Serve one component, without a configuration
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  tidegate serve hello.wasm\n  tidegate serve hello.wasm --addr 127.0.0.1:0 \
-    --env MODE=demo --config greeting=Hello\n\nThe first line on stderr is the address. SIGINT ends it with code 0.")]
+#[command(
+    after_help = "Examples:\n  tidegate serve hello.wasm\n  tidegate serve hello.wasm --addr 127.0.0.1:0 \
+    --env MODE=demo --config greeting=Hello\n\nThe first line on stderr is the address. SIGINT ends it with code 0."
+)]
 pub(super) struct Serve {
     /// The component
     #[arg(value_name = "COMPONENT")]
@@ -64,13 +66,17 @@ impl Serve {
         }
         // Only now, so that the address is the first line whatever there was to say before.
         start_log()?;
-        gateway.run().map_err(|error| Failed::new(Exit::System, format!("error: {error}")))
+        gateway
+            .run()
+            .map_err(|error| Failed::new(Exit::System, format!("error: {error}")))
     }
 
     /// The configuration that these arguments stand for.
     fn document(&self, data_dir: &std::path::Path) -> Value {
         let table = |pairs: &[(String, String)]| {
-            let pairs = pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.clone())));
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), Value::from(value.clone())));
             Value::Object(pairs.collect::<Map<_, _>>())
         };
         let mut grants = Map::new();

@@ -56,14 +56,20 @@ pub(super) async fn open(control: Arc<Control>, address: &AdminAddress) -> io::R
             tokio::spawn(accept(control, true, listener, async |listener: &TcpListener| {
                 listener.accept().await.map(|(stream, _)| stream)
             }));
-            Ok(Bound { address: bound, socket_file: None })
+            Ok(Bound {
+                address: bound,
+                socket_file: None,
+            })
         }
         AdminAddress::Unix(path) => {
             let listener = bind_unix(path)?;
             tokio::spawn(accept(control, false, listener, async |listener: &UnixListener| {
                 listener.accept().await.map(|(stream, _)| stream)
             }));
-            Ok(Bound { address: address.clone(), socket_file: Some(path.clone()) })
+            Ok(Bound {
+                address: address.clone(),
+                socket_file: Some(path.clone()),
+            })
         }
     }
 }
@@ -72,7 +78,10 @@ pub(super) async fn open(control: Arc<Control>, address: &AdminAddress) -> io::R
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     if let Ok(meta) = std::fs::symlink_metadata(path) {
         if !meta.file_type().is_socket() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "a file that is no socket is there",
+            ));
         }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
@@ -104,7 +113,9 @@ where
         tokio::spawn(async move {
             let service = service_fn(|request| answer(Arc::clone(&control), checks_host, request));
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(limits::HEADER_TIMEOUT);
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits::HEADER_TIMEOUT);
             if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
                 tracing::debug!("admin connection ended: {error}");
             }
@@ -115,11 +126,7 @@ where
 
 type Answer = Response<Full<Bytes>>;
 
-async fn answer(
-    control: Arc<Control>,
-    checks_host: bool,
-    request: Request<Incoming>,
-) -> Result<Answer, Infallible> {
+async fn answer(control: Arc<Control>, checks_host: bool, request: Request<Incoming>) -> Result<Answer, Infallible> {
     if checks_host && !is_own_host(request.headers(), request.uri()) {
         let why = "the Host of an admin request must be localhost or a loopback address";
         return Ok(fault(StatusCode::FORBIDDEN, why));
@@ -133,13 +140,17 @@ async fn answer(
     if !is_read && *allowed != *method {
         let mut answer = fault(StatusCode::METHOD_NOT_ALLOWED, "this admin path takes another method");
         let allow = if *allowed == Method::GET { "GET, HEAD" } else { "POST" };
-        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        answer
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static(allow));
         return Ok(answer);
     }
     if !is_read && !is_authorized(&control, request.headers()) {
         let why = "a write needs `Authorization: Bearer` with the content of admin.token in the data_dir";
         let mut answer = fault(StatusCode::UNAUTHORIZED, why);
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        answer
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return Ok(answer);
     }
     Ok(match path {
@@ -166,14 +177,18 @@ const ROUTES: [(&str, Method); 7] = [
 ];
 
 fn is_authorized(control: &Control, headers: &HeaderMap) -> bool {
-    headers.get(header::AUTHORIZATION).is_some_and(|value| control.token.is_in(value.as_bytes()))
+    headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|value| control.token.is_in(value.as_bytes()))
 }
 
 /// Whether the client addressed this machine as itself.
 fn is_own_host(headers: &HeaderMap, uri: &Uri) -> bool {
     let host = uri.authority().map(http::uri::Authority::as_str);
     let host = host.or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok()));
-    let Some(authority) = host.and_then(|host| host.parse::<http::uri::Authority>().ok()) else { return false };
+    let Some(authority) = host.and_then(|host| host.parse::<http::uri::Authority>().ok()) else {
+        return false;
+    };
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
@@ -250,7 +265,9 @@ fn text(status: StatusCode, body: &'static str) -> Answer {
 fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 
@@ -265,13 +282,30 @@ mod tests {
 
     #[test]
     fn only_loopback_names_are_answered() {
-        for host in ["localhost", "LOCALHOST:9180", "127.0.0.1", "127.0.0.1:9180", "[::1]:9180", "127.1.2.3"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:9180",
+            "127.0.0.1",
+            "127.0.0.1:9180",
+            "[::1]:9180",
+            "127.1.2.3",
+        ] {
             assert!(own(Some(host), "/"), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "127.0.0.1.nip.io", "", "a b"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "127.0.0.1.nip.io",
+            "",
+            "a b",
+        ] {
             assert!(!own(Some(host), "/"), "{host:?}");
         }
         assert!(!own(None, "/"));
-        assert!(!own(Some("localhost"), "http://evil.example/"), "an absolute target counts first");
+        assert!(
+            !own(Some("localhost"), "http://evil.example/"),
+            "an absolute target counts first"
+        );
     }
 }

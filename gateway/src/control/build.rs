@@ -32,7 +32,12 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new(loader: Loader, metrics: Arc<Registry>, external: Vec<External>, threads: usize) -> Self {
-        Self { loader, metrics, external, threads: threads.max(1) }
+        Self {
+            loader,
+            metrics,
+            external,
+            threads: threads.max(1),
+        }
     }
 
     /// The snapshot that follows `before` when `config` is put into force.
@@ -42,20 +47,36 @@ impl Builder {
     pub(super) fn build(&self, config: &Config, before: Option<&Snapshot>) -> Result<Snapshot, BuildError> {
         let components = self.components(config, before).map_err(BuildError::Components)?;
         let own = config.routes.iter().map(|route| &route.spec);
-        let specs: Vec<_> = own.chain(self.external.iter().map(|external| &external.spec)).cloned().collect();
+        let specs: Vec<_> = own
+            .chain(self.external.iter().map(|external| &external.spec))
+            .cloned()
+            .collect();
         let table = RouteTable::build(&specs).map_err(|errors| {
             BuildError::Routes(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
         let own = config.routes.iter().filter_map(|route| self.route(route, &components));
-        let entries = own.chain(self.external.iter().map(|external| self.external(external))).collect();
+        let entries = own
+            .chain(self.external.iter().map(|external| self.external(external)))
+            .collect();
         let version = before.map_or(1, |snapshot| snapshot.version + 1);
-        Ok(Snapshot { version, table, entries, components, _alive: self.metrics.gateway().version_alive() })
+        Ok(Snapshot {
+            version,
+            table,
+            entries,
+            components,
+            _alive: self.metrics.gateway().version_alive(),
+        })
     }
 
     fn external(&self, external: &External) -> Arc<Route> {
         let name = external.spec.name.as_str();
         let target = Target::External(Arc::clone(&external.handler));
-        Arc::new(Route { name: name.into(), target, body_bytes: None, metrics: self.metrics.route(name) })
+        Arc::new(Route {
+            name: name.into(),
+            target,
+            body_bytes: None,
+            metrics: self.metrics.route(name),
+        })
     }
 
     fn route(&self, config: &RouteConfig, components: &BTreeMap<Name, Arc<Component>>) -> Option<Arc<Route>> {

@@ -49,7 +49,11 @@ impl DataDir {
             let path = at.to_owned();
             move |source| DataDirError::Io { path, source }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(error(path))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(error(path))?;
         let lock_path = path.join("LOCK");
         let lock = OpenOptions::new()
             .create(true)
@@ -72,7 +76,10 @@ impl DataDir {
 
 fn check_format(path: &Path) -> Result<(), DataDirError> {
     let file = path.join("FORMAT");
-    let error = |source| DataDirError::Io { path: file.clone(), source };
+    let error = |source| DataDirError::Io {
+        path: file.clone(),
+        source,
+    };
     let found = match fs::read_to_string(&file) {
         Ok(found) => found,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
@@ -82,7 +89,10 @@ fn check_format(path: &Path) -> Result<(), DataDirError> {
     };
     match found.trim().parse::<u32>() {
         Ok(format) if format <= FORMAT => Ok(()),
-        _ => Err(DataDirError::Newer { path: path.to_owned(), found: found.trim().to_owned() }),
+        _ => Err(DataDirError::Newer {
+            path: path.to_owned(),
+            found: found.trim().to_owned(),
+        }),
     }
 }
 
@@ -107,7 +117,10 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.path().join("FORMAT")).unwrap(), "1\n");
         for found in ["2", "one", ""] {
             fs::write(dir.path().join("FORMAT"), found).unwrap();
-            assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::Newer { .. })), "{found:?}");
+            assert!(
+                matches!(DataDir::open(dir.path()), Err(DataDirError::Newer { .. })),
+                "{found:?}"
+            );
         }
     }
 }

@@ -46,7 +46,9 @@ pub struct External {
 
 impl std::fmt::Debug for GatewayOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GatewayOptions").field("external", &self.external).finish_non_exhaustive()
+        f.debug_struct("GatewayOptions")
+            .field("external", &self.external)
+            .finish_non_exhaustive()
     }
 }
 
@@ -173,10 +175,18 @@ impl Gateway {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let data_dir = DataDir::open(&settings.data_dir)?;
         let metrics = Arc::new(Registry::new());
-        let engines = Arc::new(Engines::new(EngineOptions { reset: settings.pool_reset, ..EngineOptions::default() })?);
+        let engines = Arc::new(Engines::new(EngineOptions {
+            reset: settings.pool_reset,
+            ..EngineOptions::default()
+        })?);
         let runtime = io_runtime(threads)?;
         let lane = Arc::new(Lane::new(threads, runtime.handle().clone())?);
-        let loader = Loader::new(Arc::clone(&engines), Arc::clone(&lane), Arc::clone(&metrics), &settings.data_dir)?;
+        let loader = Loader::new(
+            Arc::clone(&engines),
+            Arc::clone(&lane),
+            Arc::clone(&metrics),
+            &settings.data_dir,
+        )?;
         let loader = loader.with_hosts(options.hosts);
         let builder = Builder::new(loader, Arc::clone(&metrics), options.external, threads);
         let current = Arc::new(Current::new(Arc::new(builder.build(&config, None)?)));
@@ -187,7 +197,11 @@ impl Gateway {
             AccessLogConfig::File(path) => Sink::File(path.clone()),
         };
         let (access, access_writer) = AccessLog::start(sink, Query::default(), metrics.gateway().access_log.clone())?;
-        let workers = if settings.workers == 0 { threads } else { settings.workers };
+        let workers = if settings.workers == 0 {
+            threads
+        } else {
+            settings.workers
+        };
         let doors = Doors::open(workers, &current, &access, &metrics, settings.dev)?;
         let token = Token::open(&settings.data_dir)?;
         let plan = doors.prepare(&config.listeners)?;
@@ -201,7 +215,10 @@ impl Gateway {
             builder,
             reread: options.reread,
             is_ready: AtomicBool::new(false),
-            state: Mutex::new(State { config, retired: Vec::new() }),
+            state: Mutex::new(State {
+                config,
+                retired: Vec::new(),
+            }),
             access: Mutex::new(Some(access_writer)),
             lane,
             runtime: runtime.handle().clone(),
@@ -254,7 +271,9 @@ impl Gateway {
     /// # Errors
     /// When signals cannot be received.
     pub fn run(mut self) -> io::Result<()> {
-        let Some(runtime) = self.runtime.take() else { return Ok(()) };
+        let Some(runtime) = self.runtime.take() else {
+            return Ok(());
+        };
         let served = runtime.block_on(self.serve_until_signal());
         self.close(runtime);
         served
@@ -292,7 +311,12 @@ impl Gateway {
     }
 
     fn close(self, runtime: Runtime) {
-        let writer = self.control.access.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self
+            .control
+            .access
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(writer) = writer
             && let Err(error) = writer.shutdown(Duration::from_secs(2))
         {
@@ -304,7 +328,9 @@ impl Gateway {
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway").field("status", &self.status()).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }
 
@@ -420,7 +446,9 @@ impl Control {
     fn reap(&self) -> Vec<Arc<Snapshot>> {
         let mut state = self.state.try_lock();
         let Ok(state) = &mut state else { return Vec::new() };
-        let (done, alive) = std::mem::take(&mut state.retired).into_iter().partition(|s| Arc::strong_count(s) == 1);
+        let (done, alive) = std::mem::take(&mut state.retired)
+            .into_iter()
+            .partition(|s| Arc::strong_count(s) == 1);
         state.retired = alive;
         done
     }

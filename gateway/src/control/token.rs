@@ -20,7 +20,11 @@ impl Token {
         }
         let random: [u8; 32] = rand::random();
         let token = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         file.write_all(token.as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;
@@ -30,7 +34,9 @@ impl Token {
     /// Whether an `Authorization` value carries this token (RFC 6750 §2.1). The time it takes does not depend on
     /// where they differ.
     pub(super) fn is_in(&self, authorization: &[u8]) -> bool {
-        let Some((scheme, given)) = authorization.split_at_checked("Bearer ".len()) else { return false };
+        let Some((scheme, given)) = authorization.split_at_checked("Bearer ".len()) else {
+            return false;
+        };
         let expected = self.0.as_bytes();
         scheme.eq_ignore_ascii_case(b"Bearer ")
             && given.len() == expected.len()
@@ -50,7 +56,10 @@ mod tests {
         let again = Token::open(dir.path()).unwrap();
         assert_eq!(first.0, again.0);
         assert_eq!(first.0.len(), 64);
-        let mode = fs::metadata(dir.path().join("admin.token")).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.path().join("admin.token"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -59,7 +68,15 @@ mod tests {
         let token = Token("abcd".to_owned());
         assert!(token.is_in(b"Bearer abcd"));
         assert!(token.is_in(b"bearer abcd"));
-        for wrong in ["Bearer abc", "Bearer abcde", "Bearer abce", "abcd", "Basic abcd", "Bearer ", ""] {
+        for wrong in [
+            "Bearer abc",
+            "Bearer abcde",
+            "Bearer abce",
+            "abcd",
+            "Basic abcd",
+            "Bearer ",
+            "",
+        ] {
             assert!(!token.is_in(wrong.as_bytes()), "{wrong:?}");
         }
     }

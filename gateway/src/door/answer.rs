@@ -21,14 +21,22 @@ const ERROR: HeaderName = HeaderName::from_static("tidegate-error");
 pub(super) fn fault_page(fault: &Fault, cx: &RequestCx, dev: bool) -> Response<Body> {
     let status = fault.status();
     let reason = status.canonical_reason().unwrap_or("Error");
-    let mut page = format!("{} {reason}\ncode: {}\nrequest: {}\n", status.as_u16(), fault.code(), cx.id());
+    let mut page = format!(
+        "{} {reason}\ncode: {}\nrequest: {}\n",
+        status.as_u16(),
+        fault.code(),
+        cx.id()
+    );
     if dev && fault.blame() != Blame::Client {
         page.push_str(&format!("\n{fault}\n"));
     }
     let mut answer = Response::new(Body::full(page));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     headers.insert(ERROR, HeaderValue::from_static(fault.code()));
     if let Some(seconds) = fault.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -151,9 +159,11 @@ impl HttpBody for Tracked {
                 }
             }
             Poll::Ready(Some(Err(error))) => {
-                this.exchange.outcome = match error {
-                    BodyError::Fault(fault) => fault.code(),
-                    BodyError::Broken(_) => "broken",
+                // A body that broke because its call was stopped ends for the reason it was stopped.
+                this.exchange.outcome = match (call.cause(), error) {
+                    (Some(cause), _) => cause.fault().code(),
+                    (None, BodyError::Fault(fault)) => fault.code(),
+                    (None, BodyError::Broken(_)) => "broken",
                 };
             }
         }

@@ -28,7 +28,11 @@ pub(super) async fn serve(door: Arc<DoorShared>, listener: Arc<Listener>, stream
     // Answers are written whole, so waiting for more to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
     let tls = listener.tls();
-    let client = Client { address, local, tls: tls.is_some() };
+    let client = Client {
+        address,
+        local,
+        tls: tls.is_some(),
+    };
     let socket = Arc::new(stream);
     let connection = Arc::new(Connection::new(
         client,
@@ -38,7 +42,9 @@ pub(super) async fn serve(door: Arc<DoorShared>, listener: Arc<Listener>, stream
     ));
     let _registered = door.registry.add(Arc::clone(&connection));
     let _open = listener.metrics.connection();
-    let Some(tls) = tls else { return protocol(&door, connection, Socket(socket), None).await };
+    let Some(tls) = tls else {
+        return protocol(&door, connection, Socket(socket), None).await;
+    };
     let accepted = until_killed(&connection, tokio_rustls::TlsAcceptor::from(tls).accept(Socket(socket))).await;
     match accepted {
         Some(Ok(stream)) => {
@@ -87,7 +93,10 @@ where
         serve_h2(door, &connection, io).await;
     } else {
         let limits = connection.listener.limits();
-        let head = HeadLimits { head_bytes: limits.header_bytes, ..HeadLimits::default() };
+        let head = HeadLimits {
+            head_bytes: limits.header_bytes,
+            ..HeadLimits::default()
+        };
         let io = DoorIo::new(stream, Arc::clone(&connection), Some(Guard::new(head)), early);
         serve_h1(door, &connection, io, limits.header_bytes).await;
     }
@@ -123,7 +132,9 @@ where
     });
     let mut builder = http1::Builder::new();
     // The guard has counted the head already; hyper's own bounds only must not be tighter.
-    builder.max_header_size(header_bytes.saturating_mul(2)).max_buf_size(header_bytes.saturating_add(64 * 1024));
+    builder
+        .max_header_size(header_bytes.saturating_mul(2))
+        .max_buf_size(header_bytes.saturating_add(64 * 1024));
     let serving = builder.serve_connection(io, service);
     if let Some(Err(error)) = until_killed(connection, serving).await {
         tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");

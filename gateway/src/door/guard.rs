@@ -205,7 +205,10 @@ impl Guard {
 
     /// From now on everything passes: the connection left HTTP. To be called before the 101 is written, because the
     /// client's first frame may follow it at once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "connections that leave HTTP come with the tunnel"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "connections that leave HTTP come with the tunnel")
+    )]
     pub(crate) fn upgraded(&mut self) {
         self.unit = Unit::Tunnel;
     }

@@ -160,7 +160,11 @@ impl<S> DoorIo<S> {
         let scan = guard.scan(&self.held);
         let rest = self.held.split_off(scan.pass);
         let pass = std::mem::replace(&mut self.held, rest);
-        if self.passed.is_empty() { self.passed = pass } else { self.passed.extend_from_slice(&pass) }
+        if self.passed.is_empty() {
+            self.passed = pass
+        } else {
+            self.passed.extend_from_slice(&pass)
+        }
         if self.held.is_empty() {
             self.held = Vec::new();
         }
@@ -255,11 +259,7 @@ impl<S: AsyncRead + Unpin> DoorIo<S> {
 }
 
 impl<S: AsyncRead + Unpin> Read for DoorIo<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         self.get_mut().poll_read_some(cx, &mut buf)
     }
 }
@@ -292,9 +292,8 @@ impl<S: AsyncWrite + Unpin> Write for DoorIo<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_pending() {
-            self.connection.blocked(true);
-        }
+        // Under TLS the last bytes of an answer wait here, not in a write: once they are out nothing is blocked.
+        self.connection.blocked(flushed.is_pending());
         flushed
     }
 

@@ -79,7 +79,10 @@ impl Listener {
             name: config.name.clone(),
             address,
             metrics,
-            settings: ArcSwap::from_pointee(Settings { limits: config.limits.clone(), tls }),
+            settings: ArcSwap::from_pointee(Settings {
+                limits: config.limits.clone(),
+                tls,
+            }),
             open: AtomicUsize::new(0),
             accepting: AtomicUsize::new(0),
             by_address: Mutex::new(HashMap::new()),
@@ -90,7 +93,10 @@ impl Listener {
 
     /// Takes new settings for connections yet to come; limits of time hold for the open ones too.
     pub(super) fn update(&self, config: &ListenerConfig, tls: Option<Tls>) {
-        self.settings.store(Arc::new(Settings { limits: config.limits.clone(), tls }));
+        self.settings.store(Arc::new(Settings {
+            limits: config.limits.clone(),
+            tls,
+        }));
     }
 
     pub(super) fn limits(&self) -> ListenerLimits {
@@ -144,7 +150,10 @@ impl Listener {
         }
         *count += 1;
         drop(by_address);
-        Some(Admitted { listener: Arc::clone(self), address })
+        Some(Admitted {
+            listener: Arc::clone(self),
+            address,
+        })
     }
 }
 
@@ -252,12 +261,17 @@ async fn failed(listener: &Listener, error: &io::Error) {
 }
 
 fn is_the_peers(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn admit(door: &Arc<DoorShared>, listener: &Arc<Listener>, stream: TcpStream, address: SocketAddr) {
     listener.metrics.accepted.increment(1);
-    let Some(admitted) = listener.admit(address.ip()) else { return };
+    let Some(admitted) = listener.admit(address.ip()) else {
+        return;
+    };
     let (door, listener) = (Arc::clone(door), Arc::clone(listener));
     tokio::spawn(async move {
         connection::serve(door, listener, stream, address).await;

@@ -6,6 +6,7 @@ use super::guard::agreed;
 use super::shared::Connection;
 use crate::error::Fault;
 use crate::http::{Body, ClientBody, RequestCx};
+use crate::limits;
 use crate::route;
 use crate::snapshot::Route;
 use http::{HeaderValue, Request, Response, Version, header, request};
@@ -27,7 +28,10 @@ pub(super) async fn serve(
     let version = head.version;
     let mut exchange = begin(&door, &connection, &cx, &head);
     let answer = match connection.refusal(ordinal) {
-        Some(refusal) => Err(Fault::Refused { status: refusal.status, code: refusal.code }),
+        Some(refusal) => Err(Fault::Refused {
+            status: refusal.status,
+            code: refusal.code,
+        }),
         None => answer(&door, &cx, &mut exchange, head, body).await,
     };
     let (mut answer, closes) = match answer {
@@ -39,7 +43,9 @@ pub(super) async fn serve(
     };
     cx.call().head_sent();
     if version < Version::HTTP_2 && (closes || connection.is_draining()) {
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        answer
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     exchange.status = answer.status().as_u16();
     if exchange.asked.is_some() {
@@ -49,12 +55,7 @@ pub(super) async fn serve(
     Ok(Response::from_parts(parts, Tracked::new(body, exchange)))
 }
 
-fn begin(
-    door: &DoorShared,
-    connection: &Arc<Connection>,
-    cx: &RequestCx,
-    head: &request::Parts,
-) -> Exchange {
+fn begin(door: &DoorShared, connection: &Arc<Connection>, cx: &RequestCx, head: &request::Parts) -> Exchange {
     let asked = door.access.is_on().then(|| Asked {
         method: head.method.clone(),
         uri: head.uri.clone(),
@@ -87,6 +88,9 @@ async fn answer(
     let snapshot = door.current.load();
     cx.pin(snapshot.clone());
     check_host(&mut head, exchange)?;
+    if head.version >= Version::HTTP_2 {
+        check_bounds(&head)?;
+    }
     let route = Arc::clone(route::find(&snapshot, &mut head, cx.client().address.ip())?);
     exchange.in_flight = Some(route.metrics.enter());
     exchange.route = Some(Arc::clone(&route));
@@ -99,13 +103,20 @@ async fn answer(
 fn check_host(head: &mut request::Parts, exchange: &Exchange) -> Result<(), Fault> {
     if head.version >= Version::HTTP_2 {
         let Some(authority) = head.uri.authority() else {
-            return if head.headers.contains_key(header::HOST) { Ok(()) } else { Err(Fault::BadRequest("host")) };
+            return if head.headers.contains_key(header::HOST) {
+                Ok(())
+            } else {
+                Err(Fault::BadRequest("host"))
+            };
         };
         let port = if exchange.cx.client().tls { 443 } else { 80 };
         let hosts = head.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
         return match agreed(Some(authority.as_str().as_bytes()), hosts, port) {
             Ok(_) => Ok(()),
-            Err(refusal) => Err(Fault::Refused { status: refusal.status, code: refusal.code }),
+            Err(refusal) => Err(Fault::Refused {
+                status: refusal.status,
+                code: refusal.code,
+            }),
         };
     }
     if !head.headers.contains_key(header::HOST) {
@@ -116,9 +127,29 @@ fn check_host(head: &mut request::Parts, exchange: &Exchange) -> Result<(), Faul
     Ok(())
 }
 
+/// What the guard bounds on HTTP/1, for a head that came by HTTP/2. Its bytes in all are for hyper to bound.
+fn check_bounds(head: &request::Parts) -> Result<(), Fault> {
+    let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target_bytes > limits::URI_BYTES {
+        return Err(Fault::Refused {
+            status: 414,
+            code: "uri-bytes",
+        });
+    }
+    if head.headers.len() > limits::HEADER_COUNT {
+        return Err(Fault::Refused {
+            status: 431,
+            code: "head-fields",
+        });
+    }
+    Ok(())
+}
+
 /// The request body under its bound: the route's own, else the listener's.
 fn bounded(route: &Route, exchange: &Exchange, cx: &RequestCx, body: Incoming) -> Result<Body, Fault> {
-    let most = route.body_bytes.unwrap_or_else(|| exchange.connection.listener.limits().body);
+    let most = route
+        .body_bytes
+        .unwrap_or_else(|| exchange.connection.listener.limits().body);
     if body.size_hint().lower() > most {
         return Err(Fault::BodyTooLarge);
     }

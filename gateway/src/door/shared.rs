@@ -212,15 +212,15 @@ impl Connection {
         let mut fds = [PollFd::new(&*self.socket, PollFlags::RDHUP)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..)) && fds.iter().any(|fd| fd.revents().intersects(gone))
+        matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..))
+            && fds.iter().any(|fd| fd.revents().intersects(gone))
     }
 
     /// One look of the watch.
     fn look(&self, now: Instant) {
         let limits = self.listener.limits();
-        let lasted = |since: u32, limit: Duration| {
-            u128::from(self.clock.now().saturating_sub(since)) >= limit.as_millis()
-        };
+        let lasted =
+            |since: u32, limit: Duration| u128::from(self.clock.now().saturating_sub(since)) >= limit.as_millis();
         let since = self.since.load(Ordering::Relaxed);
         match self.phase() {
             Phase::Handshake if lasted(since, limits.handshake_timeout) => {
@@ -280,7 +280,9 @@ impl Connection {
             if call.is_head_sent() && call.cause().is_some() {
                 return self.kill(Cause::ClientGone, None);
             }
-            let Some(cause) = call.overdue(now, patience) else { continue };
+            let Some(cause) = call.overdue(now, patience) else {
+                continue;
+            };
             if call.cancel(cause) {
                 match cause {
                     Cause::BodyTimeout => self.listener.metrics.timed_out(TimeoutKind::BodyIdle),
@@ -334,7 +336,10 @@ struct Slots {
 
 impl Registry {
     pub(super) fn new() -> Self {
-        let clock = Clock { began: Instant::now(), now_ms: AtomicU32::new(1) };
+        let clock = Clock {
+            began: Instant::now(),
+            now_ms: AtomicU32::new(1),
+        };
         Self {
             clock: Arc::new(clock),
             connections: Mutex::new(Slots::default()),
@@ -362,7 +367,10 @@ impl Registry {
             self.clock.tick();
             self.wake.notify_one();
         }
-        Registered { registry: Arc::clone(self), at }
+        Registered {
+            registry: Arc::clone(self),
+            at,
+        }
     }
 
     pub(super) fn open(&self) -> usize {

@@ -28,8 +28,15 @@ impl LogScope {
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        let client = crate::http::Client { address, local: address, tls: false };
-        Self { component: "test".into(), request: crate::http::RequestCx::new(client).id() }
+        let client = crate::http::Client {
+            address,
+            local: address,
+            tls: false,
+        };
+        Self {
+            component: "test".into(),
+            request: crate::http::RequestCx::new(client).id(),
+        }
     }
 }
 
@@ -88,5 +95,7 @@ impl<T: LogView> logging::Host for Access<'_, T> {
 
 /// The message up to its bound, on a character boundary.
 fn shorten(message: &str) -> &str {
-    message.get(..message.floor_char_boundary(limits::GUEST_LOG_LINE_BYTES)).unwrap_or(message)
+    message
+        .get(..message.floor_char_boundary(limits::GUEST_LOG_LINE_BYTES))
+        .unwrap_or(message)
 }

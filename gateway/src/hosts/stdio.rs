@@ -24,7 +24,12 @@ impl GuestLog {
     }
 
     fn lines(&self) -> Lines {
-        Lines { scope: self.scope.clone(), stream: self.stream, line: Vec::new(), cut: false }
+        Lines {
+            scope: self.scope.clone(),
+            stream: self.stream,
+            line: Vec::new(),
+            cut: false,
+        }
     }
 }
 

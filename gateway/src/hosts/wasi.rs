@@ -7,7 +7,14 @@ use super::{Host, Imports, Linked};
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
-const PACKAGES: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:random", "wasi:io", "wasi:filesystem", "wasi:sockets"];
+const PACKAGES: [&str; 6] = [
+    "wasi:cli",
+    "wasi:clocks",
+    "wasi:random",
+    "wasi:io",
+    "wasi:filesystem",
+    "wasi:sockets",
+];
 
 /// The standard WASI packages.
 #[derive(Clone, Copy, Debug, Default)]

@@ -50,21 +50,40 @@ impl Body {
     /// All bytes at once; answered with Content-Length.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        if bytes.is_empty() { Self::empty() } else { Self(Kind::Full(bytes)) }
+        if bytes.is_empty() {
+            Self::empty()
+        } else {
+            Self(Kind::Full(bytes))
+        }
     }
 
     /// Frames that are all here already: Content-Length is known unless trailers follow.
     pub fn frames(mut frames: VecDeque<Frame<Bytes>>) -> Self {
         if frames.len() == 1 && frames.front().is_some_and(Frame::is_data) {
-            return frames.pop_front().and_then(|frame| frame.into_data().ok()).map_or_else(Self::empty, Self::full);
+            return frames
+                .pop_front()
+                .and_then(|frame| frame.into_data().ok())
+                .map_or_else(Self::empty, Self::full);
         }
-        let bytes = frames.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
-        if frames.is_empty() { Self::empty() } else { Self(Kind::Frames { frames, bytes }) }
+        let bytes = frames
+            .iter()
+            .filter_map(Frame::data_ref)
+            .map(|data| data.len() as u64)
+            .sum();
+        if frames.is_empty() {
+            Self::empty()
+        } else {
+            Self(Kind::Frames { frames, bytes })
+        }
     }
 
     /// A client's body as it arrives.
     pub fn client(body: ClientBody) -> Self {
-        if body.incoming.is_end_stream() { Self::empty() } else { Self(Kind::Client(body)) }
+        if body.incoming.is_end_stream() {
+            Self::empty()
+        } else {
+            Self(Kind::Client(body))
+        }
     }
 
     /// Any other body.
@@ -135,7 +154,10 @@ impl fmt::Debug for Body {
 
 impl fmt::Debug for ClientBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBody").field("left", &self.left).field("request", &self.cx.id()).finish_non_exhaustive()
+        f.debug_struct("ClientBody")
+            .field("left", &self.left)
+            .field("request", &self.cx.id())
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,7 +171,11 @@ pub struct ClientBody {
 impl ClientBody {
     /// At most `bytes_max` bytes of `incoming`; one more stops the call with [`Cause::BodyTooLarge`].
     pub fn new(incoming: Incoming, bytes_max: u64, cx: RequestCx) -> Self {
-        Self { incoming, left: bytes_max, cx }
+        Self {
+            incoming,
+            left: bytes_max,
+            cx,
+        }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -176,7 +202,11 @@ impl ClientBody {
 
     fn failed(&self, error: &hyper::Error) -> BodyError {
         // The door may have said more exactly why: then that cause came first and stays.
-        self.stop(if is_framed_wrongly(error) { Cause::BadBody } else { Cause::ClientGone })
+        self.stop(if is_framed_wrongly(error) {
+            Cause::BadBody
+        } else {
+            Cause::ClientGone
+        })
     }
 
     fn stop(&self, cause: Cause) -> BodyError {
@@ -191,7 +221,10 @@ fn is_framed_wrongly(error: &hyper::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(error) = cause.downcast_ref::<std::io::Error>() {
-            return matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput);
+            return matches!(
+                error.kind(),
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput
+            );
         }
         source = cause.source();
     }

@@ -117,7 +117,10 @@ impl Call {
 
     /// Stops the call, unless it was stopped before: the first cause stays.
     pub fn cancel(&self, cause: Cause) -> bool {
-        let first = self.cause.compare_exchange(0, cause as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let first = self
+            .cause
+            .compare_exchange(0, cause as u8, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
         if first {
             self.waker.wake();
         }
@@ -158,7 +161,8 @@ impl Call {
     /// The handler waits for bytes of the request body.
     pub(crate) fn waits_for_body(&self) {
         if self.reading_since.load(Ordering::Relaxed) == 0 {
-            self.reading_since.store(nanos(self.started.elapsed()).max(1), Ordering::Relaxed);
+            self.reading_since
+                .store(nanos(self.started.elapsed()).max(1), Ordering::Relaxed);
         }
     }
 
@@ -175,7 +179,8 @@ impl Call {
 
     /// A part of the answer's body went out of our hands, and more is to follow.
     pub(crate) fn waits_for_client(&self) {
-        self.writing_since.store(nanos(self.started.elapsed()).max(1), Ordering::Relaxed);
+        self.writing_since
+            .store(nanos(self.started.elapsed()).max(1), Ordering::Relaxed);
     }
 
     /// The client has room for more of the answer's body.
@@ -238,8 +243,11 @@ mod tests {
         assert_eq!(Cause::from_u8(200), None);
     }
 
-    const PATIENCE: Patience =
-        Patience { read: Duration::from_secs(30), rate_bytes_min: 64, write: Duration::from_secs(40) };
+    const PATIENCE: Patience = Patience {
+        read: Duration::from_secs(30),
+        rate_bytes_min: 64,
+        write: Duration::from_secs(40),
+    };
 
     #[test]
     fn a_body_that_stops_or_trickles_is_overdue() {
@@ -252,7 +260,8 @@ mod tests {
         assert_eq!(at(31), Some(Cause::BodyTimeout));
         call.body_came(64 * 100);
         assert_eq!(at(1000), None);
-        call.reading_since.store(nanos(Duration::from_secs(95)), Ordering::Relaxed);
+        call.reading_since
+            .store(nanos(Duration::from_secs(95)), Ordering::Relaxed);
         assert_eq!(at(99), None, "fast enough");
         assert_eq!(at(102), Some(Cause::BodyTimeout), "too slow");
         call.head_sent();
@@ -265,7 +274,10 @@ mod tests {
         let call = Call::new(start);
         call.waits_for_client();
         assert_eq!(call.overdue(start + Duration::from_secs(39), PATIENCE), None);
-        assert_eq!(call.overdue(start + Duration::from_secs(41), PATIENCE), Some(Cause::WriteTimeout));
+        assert_eq!(
+            call.overdue(start + Duration::from_secs(41), PATIENCE),
+            Some(Cause::WriteTimeout)
+        );
         call.client_takes();
         assert_eq!(call.overdue(start + Duration::from_secs(41), PATIENCE), None);
     }
@@ -277,9 +289,15 @@ mod tests {
         assert_eq!(call.overdue(start + Duration::from_secs(3600), PATIENCE), None);
         call.set_deadlines(Some(Duration::from_secs(5)), Some(Duration::from_secs(20)));
         assert_eq!(call.overdue(start + Duration::from_secs(4), PATIENCE), None);
-        assert_eq!(call.overdue(start + Duration::from_secs(6), PATIENCE), Some(Cause::Deadline));
+        assert_eq!(
+            call.overdue(start + Duration::from_secs(6), PATIENCE),
+            Some(Cause::Deadline)
+        );
         call.head_sent();
         assert_eq!(call.overdue(start + Duration::from_secs(6), PATIENCE), None);
-        assert_eq!(call.overdue(start + Duration::from_secs(21), PATIENCE), Some(Cause::BodyDeadline));
+        assert_eq!(
+            call.overdue(start + Duration::from_secs(21), PATIENCE),
+            Some(Cause::BodyDeadline)
+        );
     }
 }

@@ -104,7 +104,10 @@ impl RequestCx {
 
 impl fmt::Debug for RequestCx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestCx").field("id", &self.0.id).field("client", &self.0.client).finish_non_exhaustive()
+        f.debug_struct("RequestCx")
+            .field("id", &self.0.id)
+            .field("client", &self.0.client)
+            .finish_non_exhaustive()
     }
 }
 

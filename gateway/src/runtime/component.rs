@@ -102,7 +102,13 @@ pub struct Component {
 impl Component {
     pub(super) fn new(pre: Pre, digest: &str, config: &ComponentConfig, shares: Shares) -> Self {
         let limits = config.limits.clone();
-        let gate = Gate::new(shares.pool, shares.weight, limits.concurrency, limits.queue, limits.queue_time);
+        let gate = Gate::new(
+            shares.pool,
+            shares.weight,
+            limits.concurrency,
+            limits.queue,
+            limits.queue_time,
+        );
         Self {
             profile: Arc::new(Profile::new(config)),
             pre,
@@ -156,7 +162,11 @@ impl Component {
     /// Instantiates the component once, as a request would, and drops it again.
     pub(super) fn start_once(&self) -> Result<(), String> {
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let cx = RequestCx::new(Client { address: nowhere, local: nowhere, tls: false });
+        let cx = RequestCx::new(Client {
+            address: nowhere,
+            local: nowhere,
+            tls: false,
+        });
         let mut store = self.new_store(cx);
         let shared = Arc::clone(store.data().shared());
         shared.enter_lane();
@@ -180,7 +190,10 @@ impl Component {
 
     /// The deadlines of a call that no route overrides.
     pub fn deadlines(&self) -> Deadlines {
-        Deadlines { head: self.limits.deadline, body: self.limits.body_deadline }
+        Deadlines {
+            head: self.limits.deadline,
+            body: self.limits.body_deadline,
+        }
     }
 }
 
@@ -199,6 +212,9 @@ impl State for Component {
 
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Component").field("name", &self.profile.name).field("limits", &self.limits).finish()
+        f.debug_struct("Component")
+            .field("name", &self.profile.name)
+            .field("limits", &self.limits)
+            .finish()
     }
 }

@@ -23,7 +23,10 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { reset: PoolReset::default(), instances: limits::INSTANCES_COUNT }
+        Self {
+            reset: PoolReset::default(),
+            instances: limits::INSTANCES_COUNT,
+        }
     }
 }
 
@@ -68,7 +71,13 @@ impl Engines {
         });
         let ticker = ticker.map_err(|error| EngineError::Engine(error.to_string()))?;
         clock.set_thread(ticker.thread().clone());
-        Ok(Self { p2, p3, options, clock, ticker: Some((stop, ticker)) })
+        Ok(Self {
+            p2,
+            p3,
+            options,
+            clock,
+            ticker: Some((stop, ticker)),
+        })
     }
 
     /// The engine that runs guests of `dialect`.
@@ -91,7 +100,9 @@ impl Engines {
 
 impl std::fmt::Debug for Engines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engines").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Engines")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,7 +203,9 @@ impl Clock {
 
     /// Nanoseconds since the engines were made; never zero.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.anchor.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.anchor.elapsed().as_nanos())
+            .unwrap_or(u64::MAX)
+            .max(1)
     }
 
     /// A guest is about to be polled: the epoch has to move.
@@ -217,15 +230,17 @@ fn tick(p2: &Engine, p3: &Engine, stop: &AtomicBool, clock: &Clock) {
         std::thread::park_timeout(limits::EPOCH_TICK);
         p2.increment_epoch();
         p3.increment_epoch();
-        quiet = if clock.busy.swap(false, Ordering::SeqCst) { 0 } else { quiet + 1 };
+        quiet = if clock.busy.swap(false, Ordering::SeqCst) {
+            0
+        } else {
+            quiet + 1
+        };
         if quiet < quiet_max {
             continue;
         }
         clock.asleep.store(true, Ordering::SeqCst);
         // A call that came between the look and the sleep has set `busy` and may not have seen `asleep`.
-        while clock.asleep.load(Ordering::SeqCst)
-            && !clock.busy.load(Ordering::SeqCst)
-            && !stop.load(Ordering::Acquire)
+        while clock.asleep.load(Ordering::SeqCst) && !clock.busy.load(Ordering::SeqCst) && !stop.load(Ordering::Acquire)
         {
             std::thread::park();
         }

@@ -1,7 +1,7 @@
 //! What a component is, before and after it is compiled: its dialect, its handler, its imports and exports.
 
-use crate::hosts::Imports;
 pub use crate::hosts::Import;
+use crate::hosts::Imports;
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -42,7 +42,10 @@ impl Handler {
     fn of(exports: &[String]) -> Option<Self> {
         let has = |interface: &str, series: &str| {
             exports.iter().any(|name| {
-                let export = Import { name: name.clone(), is_async: false };
+                let export = Import {
+                    name: name.clone(),
+                    is_async: false,
+                };
                 export.interface() == interface && export.is_series(series)
             })
         };
@@ -104,7 +107,10 @@ impl Surface {
         let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0usize);
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.map_err(damaged)? {
-                Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                Payload::Version {
+                    encoding: Encoding::Module,
+                    ..
+                } if depth == 0 => {
                     return Err(NotAComponent::CoreModule);
                 }
                 Payload::Version { .. } => depth += 1,
@@ -122,8 +128,18 @@ impl Surface {
                 _ => {}
             }
         }
-        let is_p3 = |name: &String| Import { name: name.clone(), is_async: false }.is_series("0.3");
-        let dialect = if imports.iter().chain(&exports).any(is_p3) { Dialect::P3 } else { Dialect::P2 };
+        let is_p3 = |name: &String| {
+            Import {
+                name: name.clone(),
+                is_async: false,
+            }
+            .is_series("0.3")
+        };
+        let dialect = if imports.iter().chain(&exports).any(is_p3) {
+            Dialect::P3
+        } else {
+            Dialect::P2
+        };
         Ok(Self { exports, dialect })
     }
 
@@ -174,7 +190,10 @@ mod tests {
         assert_eq!(Surface::read(b"#!/bin/sh"), Err(NotAComponent::NotWasm));
         assert_eq!(Surface::read(b""), Err(NotAComponent::NotWasm));
         assert_eq!(Surface::read(b"\0asm\x01\0\0\0"), Err(NotAComponent::CoreModule));
-        assert!(matches!(Surface::read(b"\0asm\x0d\0\x01\0\xff"), Err(NotAComponent::Damaged(_))));
+        assert!(matches!(
+            Surface::read(b"\0asm\x0d\0\x01\0\xff"),
+            Err(NotAComponent::Damaged(_))
+        ));
         let empty = Surface::read(b"\0asm\x0d\0\x01\0").unwrap();
         assert_eq!((empty.handler(), empty.dialect), (None, Dialect::P2));
     }
@@ -182,7 +201,10 @@ mod tests {
     #[test]
     fn the_newest_handler_wins() {
         let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(Handler::of(&names(&["wasi:http/incoming-handler@0.2.4"])), Some(Handler::IncomingHandler));
+        assert_eq!(
+            Handler::of(&names(&["wasi:http/incoming-handler@0.2.4"])),
+            Some(Handler::IncomingHandler)
+        );
         let both = names(&["wasi:http/incoming-handler@0.2.4", "wasi:http/handler@0.3.0"]);
         assert_eq!(Handler::of(&both), Some(Handler::Handler));
         assert_eq!(Handler::of(&names(&["wasi:cli/run@0.2.0"])), None);

@@ -4,6 +4,7 @@
 //! than a tick; it is boxed and shared with nobody until then.
 
 use super::component::{Component, Pre};
+use super::pool::Places;
 use super::run::{Answer, Head, Run, Shared};
 use super::store::StoreCtx;
 use super::stream::{Guest, GuestBody};
@@ -13,7 +14,8 @@ use crate::limits;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body::{Body as HttpBody, Frame};
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -48,9 +50,7 @@ pub async fn invoke(
 ) -> Result<Answer, Fault> {
     cx.call().set_deadlines(deadlines.head, deadlines.body);
     component.metrics.calls.increment(1);
-    let places = component.gate.enter(&component.metrics).await.inspect_err(|_| {
-        component.metrics.saturated.increment(1);
-    })?;
+    let places = places(component, &cx).await?;
     let method = request.method().clone();
     let store = component.new_store(cx);
     let shared = Arc::clone(store.data().shared());
@@ -68,9 +68,33 @@ pub async fn invoke(
             places,
         ),
     };
-    let answer = Answering { guest: Guest::Here(guest), shared: Arc::clone(&shared), method }.await;
+    let answer = Answering {
+        guest: Guest::Here(guest),
+        shared: Arc::clone(&shared),
+        method,
+    }
+    .await;
     shared.cx.call().head_sent();
     answer
+}
+
+/// Waits for the places of a call, for no longer than the call may go on.
+async fn places(component: &Component, cx: &RequestCx) -> Result<Places, Fault> {
+    let mut entering = pin!(component.gate.enter(&component.metrics));
+    let entered = poll_fn(|task| {
+        if let Poll::Ready(entered) = entering.as_mut().poll(task) {
+            return Poll::Ready(entered);
+        }
+        let call = cx.call();
+        call.register(task.waker());
+        call.cause()
+            .map_or(Poll::Pending, |cause| Poll::Ready(Err(cause.fault())))
+    });
+    let entered = entered.await;
+    if matches!(entered, Err(Fault::Saturated)) {
+        component.metrics.saturated.increment(1);
+    }
+    entered
 }
 
 /// Waits for the head of a guest's answer.
@@ -87,6 +111,10 @@ impl Future for Answering {
         let this = self.get_mut();
         let polled = this.guest.poll(cx);
         if let Some(head) = this.shared.take_head() {
+            // A guest may answer the error of a request body itself; the client is told what really happened.
+            if let Some(cause) = this.shared.cx.call().cause() {
+                return Poll::Ready(Err(cause.fault()));
+            }
             return Poll::Ready(answer(head?, &mut this.guest, &this.method, cx));
         }
         match ready!(polled) {
@@ -109,7 +137,10 @@ fn answer(
         guest.detach();
         return Ok(http::Response::from_parts(parts, Body::empty()));
     }
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
     let mut body = GuestBody::new(body, guest, length);
     let body = match body.gather(cx) {
         Some(frames) => Body::frames(frames?),
@@ -137,6 +168,10 @@ impl GuestBody {
                 Poll::Ready(None) => return Some(Ok(frames)),
                 Poll::Ready(Some(Err(error))) => return Some(Err(Fault::GuestError(error.to_string()))),
                 Poll::Pending => {
+                    // It broke its own answer off, and none of that is out yet.
+                    if let Some(fault) = self.take_failure() {
+                        return Some(Err(fault));
+                    }
                     // Cannot be while the guest has ended; what was gathered is not lost all the same.
                     self.put_back(frames);
                     return None;
@@ -171,7 +206,11 @@ async fn call_p2(
     let began = Instant::now();
     let proxy = pre.instantiate_async(&mut *store).await?;
     component.metrics.instantiate_seconds.record(began.elapsed());
-    let scheme = if shared.cx.client().tls { Scheme::Https } else { Scheme::Http };
+    let scheme = if shared.cx.client().tls {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
     let request = request.map(wasi_body);
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(scheme, request)?;
@@ -179,7 +218,10 @@ async fn call_p2(
     let out = http.new_response_outparam_from_callback(move |head| {
         reply.set_head(head.map_err(|code: ErrorCode| Fault::GuestError(format!("{code:?}"))));
     })?;
-    proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
+    proxy
+        .wasi_http_incoming_handler()
+        .call_handle(store, request, out)
+        .await
 }
 
 /// A 0.3 guest from instantiation until nothing of it is left to do.
@@ -229,13 +271,28 @@ fn p3_request(
     store: &mut StoreCtx,
     request: Request<Body>,
     tls: bool,
-) -> (P3Request, impl Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send + use<>) {
+) -> (
+    P3Request,
+    impl Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send + use<>,
+) {
     let (parts, body) = request.into_parts();
-    let scheme = if tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
+    let scheme = if tls {
+        http::uri::Scheme::HTTPS
+    } else {
+        http::uri::Scheme::HTTP
+    };
     let authority = authority(&parts.uri, &parts.headers);
     let headers = FieldMap::new_immutable(store.http().hooks, parts.headers);
     let path = parts.uri.into_parts().path_and_query;
-    P3Request::new(parts.method, Some(scheme), authority, path, headers, None, wasi_body(body))
+    P3Request::new(
+        parts.method,
+        Some(scheme),
+        authority,
+        path,
+        headers,
+        None,
+        wasi_body(body),
+    )
 }
 
 fn authority(uri: &Uri, headers: &HeaderMap) -> Option<http::uri::Authority> {

@@ -3,8 +3,9 @@
 //! Its threads have a lower priority than the doors'. Each component has a queue of its own and the threads go
 //! round the queues, one tick a turn: a component with a hundred loops gets no more than one with a single one.
 
-use super::run::Run;
+use super::run::{self, Run};
 use crate::error::Fault;
+use crate::http::Cause;
 use crate::limits;
 use async_task::Runnable;
 use std::collections::{HashMap, VecDeque};
@@ -51,7 +52,9 @@ impl Lane {
         });
         let spawn = |n: usize| {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("tidegate-cpu-{n}")).spawn(move || work(&shared))
+            std::thread::Builder::new()
+                .name(format!("tidegate-cpu-{n}"))
+                .spawn(move || work(&shared))
         };
         let threads = (0..threads.max(1)).map(spawn).collect::<io::Result<_>>()?;
         Ok(Self { shared, threads })
@@ -73,9 +76,26 @@ impl Lane {
         let _ = self.take_for(run, Some(time));
     }
 
+    /// Bounds the rest of a guest's work that is here already, its answer complete since.
+    pub(super) fn end_after(&self, guest: &Arc<run::Shared>, time: Duration) {
+        // Weak, so that a guest that ends by itself leaves nothing behind but a timer.
+        let guest = Arc::downgrade(guest);
+        self.shared.runtime.spawn(async move {
+            tokio::time::sleep(time).await;
+            if let Some(guest) = guest.upgrade() {
+                guest.cx.call().cancel(Cause::BodyDeadline);
+            }
+        });
+    }
+
     fn take_for(&self, mut run: Run, time: Option<Duration>) -> Result<(), Fault> {
         let join = |now| (now < limits::LANE_COUNT).then_some(now + 1);
-        if self.shared.guests.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).is_err() {
+        if self
+            .shared
+            .guests
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, join)
+            .is_err()
+        {
             run.stop(Fault::Saturated);
             return Err(Fault::Saturated);
         }
@@ -196,6 +216,9 @@ impl Drop for Lane {
 
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lane").field("threads", &self.threads.len()).field("guests", &self.guests()).finish()
+        f.debug_struct("Lane")
+            .field("threads", &self.threads.len())
+            .field("guests", &self.guests())
+            .finish()
     }
 }

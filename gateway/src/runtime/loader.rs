@@ -91,7 +91,10 @@ pub enum LoadError {
     /// It cannot be started even once.
     #[error("the component does not start: {0}")]
     Start(String),
-    #[cfg_attr(feature = "jit", allow(dead_code, reason = "with a compiler nothing is ever not compiled"))]
+    #[cfg_attr(
+        feature = "jit",
+        allow(dead_code, reason = "with a compiler nothing is ever not compiled")
+    )]
     /// This binary has no compiler, and the cache does not hold the component.
     #[error(
         "the component is not in the compiled cache {cache}, and this binary has no compiler: run `tidegate \
@@ -112,7 +115,11 @@ pub enum LoadError {
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// A component's bytes with their digest.
@@ -128,10 +135,16 @@ impl Artifact {
     /// # Errors
     /// When it cannot be read or is too large.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let error = |source| LoadError::Read { path: path.to_owned(), source };
+        let error = |source| LoadError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let bytes = fs::metadata(path).map_err(error)?.len();
         if bytes > limits::COMPONENT_BYTES {
-            return Err(LoadError::TooLarge { path: path.to_owned(), bytes });
+            return Err(LoadError::TooLarge {
+                path: path.to_owned(),
+                bytes,
+            });
         }
         Ok(Self::new(fs::read(path).map_err(error)?))
     }
@@ -150,15 +163,20 @@ impl Artifact {
 
 impl std::fmt::Debug for Artifact {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Artifact").field("digest", &self.digest).field("bytes", &self.wasm.len()).finish()
+        f.debug_struct("Artifact")
+            .field("digest", &self.digest)
+            .field("bytes", &self.wasm.len())
+            .finish()
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Makes components for both engines.
@@ -183,7 +201,10 @@ impl Loader {
         data_dir: &Path,
     ) -> Result<Self, LoadError> {
         let cache = data_dir.join("compiled");
-        make_private(&cache).map_err(|source| LoadError::Cache { path: cache.clone(), source })?;
+        make_private(&cache).map_err(|source| LoadError::Cache {
+            path: cache.clone(),
+            source,
+        })?;
         let instances = engines.options().instances;
         Ok(Self {
             engines,
@@ -213,7 +234,9 @@ impl Loader {
     pub fn load(&self, artifact: &Artifact, config: &ComponentConfig) -> Result<Component, LoadError> {
         let surface = Surface::read(&artifact.wasm)?;
         let Some(handler) = surface.handler() else {
-            return Err(LoadError::NoHandler { exports: surface.exports });
+            return Err(LoadError::NoHandler {
+                exports: surface.exports,
+            });
         };
         let compiled = self.compiled(artifact, surface.dialect)?;
         let weight = self.weigh(&compiled, config)?;
@@ -259,7 +282,10 @@ impl Loader {
             digest: artifact.digest.clone(),
             dialect: surface.dialect,
             handler: surface.handler(),
-            imports: imports.iter().map(|import| (import.clone(), served.contains(&import.name))).collect(),
+            imports: imports
+                .iter()
+                .map(|import| (import.clone(), served.contains(&import.name)))
+                .collect(),
             exports: surface.exports,
             memories: required.map_or((0, 0), |r| (r.num_memories, r.max_initial_memory_size.unwrap_or(0))),
         })
@@ -275,26 +301,40 @@ impl Loader {
     }
 
     fn weigh(&self, compiled: &Compiled, config: &ComponentConfig) -> Result<u32, LoadError> {
-        let Some(required) = compiled.resources_required() else { return Ok(1) };
+        let Some(required) = compiled.resources_required() else {
+            return Ok(1);
+        };
         let needs = required.max_initial_memory_size.unwrap_or(0);
         if needs > config.limits.memory {
-            return Err(LoadError::Memory { needs, max: config.limits.memory });
+            return Err(LoadError::Memory {
+                needs,
+                max: config.limits.memory,
+            });
         }
         // The engine pool has one memory and two tables for each place.
         let weight = required.num_memories.max(required.num_tables.div_ceil(2)).max(1);
         let has = self.engines.options().instances;
-        if weight > has { Err(LoadError::Pool { needs: weight, has }) } else { Ok(weight) }
+        if weight > has {
+            Err(LoadError::Pool { needs: weight, has })
+        } else {
+            Ok(weight)
+        }
     }
 
     fn link(&self, compiled: &Compiled, dialect: Dialect) -> Result<InstancePre<StoreCtx>, LoadError> {
         let imports = inspect::imports(compiled, self.engines.get(dialect));
         let (linker, served) = self.linker(&imports, dialect)?;
-        let unserved: Vec<_> =
-            imports.iter().filter(|i| !served.contains(&i.name)).map(|i| i.name.clone()).collect();
+        let unserved: Vec<_> = imports
+            .iter()
+            .filter(|i| !served.contains(&i.name))
+            .map(|i| i.name.clone())
+            .collect();
         if !unserved.is_empty() {
             return Err(LoadError::Unserved { imports: unserved });
         }
-        linker.instantiate_pre(compiled).map_err(|error| LoadError::Link(format!("{error:#}")))
+        linker
+            .instantiate_pre(compiled)
+            .map_err(|error| LoadError::Link(format!("{error:#}")))
     }
 
     fn linker(
@@ -305,7 +345,9 @@ impl Loader {
         let mut linker = Linker::new(self.engines.get(dialect));
         let mut served = BTreeSet::new();
         for host in &self.hosts {
-            let linked = host.link(&mut linker, imports).map_err(|error| LoadError::Link(format!("{error:#}")))?;
+            let linked = host
+                .link(&mut linker, imports)
+                .map_err(|error| LoadError::Link(format!("{error:#}")))?;
             served.extend(linked.0);
         }
         Ok((linker, served))
@@ -331,10 +373,14 @@ impl Loader {
     fn compile_new(&self, artifact: &Artifact, dialect: Dialect) -> Result<Compiled, LoadError> {
         let engine = self.engines.get(dialect);
         let began = std::time::Instant::now();
-        let code =
-            engine.precompile_component(&artifact.wasm).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        let code = engine
+            .precompile_component(&artifact.wasm)
+            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let path = self.cache.join(cache_name(engine, &artifact.digest, dialect));
-        let cache_error = |source| LoadError::Cache { path: path.clone(), source };
+        let cache_error = |source| LoadError::Cache {
+            path: path.clone(),
+            source,
+        };
         let mut file = tempfile::NamedTempFile::new_in(&self.cache).map_err(cache_error)?;
         io::Write::write_all(&mut file, &code).map_err(cache_error)?;
         file.persist(&path).map_err(|error| cache_error(error.error))?;
@@ -353,14 +399,19 @@ impl Loader {
         let mut files: Vec<_> = fs::read_dir(&self.cache).ok()?.filter_map(Result::ok).collect();
         files.retain(|file| {
             let name = file.file_name();
-            name.to_str().is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".cwasm"))
+            name.to_str()
+                .is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".cwasm"))
         });
         files.sort_by_key(fs::DirEntry::file_name);
-        files.iter().find_map(|file| deserialize(self.engines.get(dialect), &file.path()))
+        files
+            .iter()
+            .find_map(|file| deserialize(self.engines.get(dialect), &file.path()))
     }
 
     fn compile_new(&self, _artifact: &Artifact, _dialect: Dialect) -> Result<Compiled, LoadError> {
-        Err(LoadError::NotCompiled { cache: self.cache.clone() })
+        Err(LoadError::NotCompiled {
+            cache: self.cache.clone(),
+        })
     }
 }
 
@@ -378,13 +429,19 @@ fn make_private(cache: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(cache)?;
     let mode = fs::metadata(cache)?.permissions().mode();
     if mode & 0o022 != 0 {
-        return Err(io::Error::other("it can be written by others: chmod 700 it, and look at what is in it"));
+        return Err(io::Error::other(
+            "it can be written by others: chmod 700 it, and look at what is in it",
+        ));
     }
     Ok(())
 }
 
 fn deserialize(engine: &wasmtime::Engine, path: &Path) -> Option<Compiled> {
-    #[allow(unsafe_code, clippy::disallowed_methods, reason = "the one place that maps native code: from our own private cache, see above")]
+    #[allow(
+        unsafe_code,
+        clippy::disallowed_methods,
+        reason = "the one place that maps native code: from our own private cache, see above"
+    )]
     // SAFETY: the file was written by `compile_new` of this program into a folder that only this user can write
     // to, renamed into place whole, and is never modified after; wasmtime checks version and settings itself.
     let loaded = unsafe { Compiled::deserialize_file(engine, path) };
@@ -399,6 +456,8 @@ fn deserialize(engine: &wasmtime::Engine, path: &Path) -> Option<Compiled> {
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loader").field("cache", &self.cache).finish_non_exhaustive()
+        f.debug_struct("Loader")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
     }
 }

@@ -66,7 +66,11 @@ impl Gate {
             Err(TryAcquireError::Closed) => return Err(Fault::Shutdown),
             Err(TryAcquireError::NoPermits) => self.wait(metrics).await?,
         };
-        Ok(Places { _component: component, _pool: pool, _instance: metrics.instance() })
+        Ok(Places {
+            _component: component,
+            _pool: pool,
+            _instance: metrics.instance(),
+        })
     }
 
     fn try_enter(&self) -> Result<Permits, TryAcquireError> {
@@ -82,11 +86,19 @@ impl Gate {
         let _queued = metrics.waiting();
         let began = Instant::now();
         let both = async {
-            let component = Arc::clone(&self.calls).acquire_owned().await.map_err(|_| Fault::Shutdown)?;
-            let pool = Arc::clone(&self.pool.0).acquire_many_owned(self.weight).await.map_err(|_| Fault::Shutdown)?;
+            let component = Arc::clone(&self.calls)
+                .acquire_owned()
+                .await
+                .map_err(|_| Fault::Shutdown)?;
+            let pool = Arc::clone(&self.pool.0)
+                .acquire_many_owned(self.weight)
+                .await
+                .map_err(|_| Fault::Shutdown)?;
             Ok((component, pool))
         };
-        let permits = tokio::time::timeout(self.queue_time, both).await.unwrap_or(Err(Fault::Saturated));
+        let permits = tokio::time::timeout(self.queue_time, both)
+            .await
+            .unwrap_or(Err(Fault::Saturated));
         metrics.queue_seconds.record(began.elapsed());
         permits
     }

@@ -160,12 +160,19 @@ impl Run {
         component: Arc<Component>,
         places: Places,
     ) -> Self {
-        Self { guest: Some(Box::pin(guest)), shared, component, places: Some(places) }
+        Self {
+            guest: Some(Box::pin(guest)),
+            shared,
+            component,
+            places: Some(places),
+        }
     }
 
     /// Polls the guest for as long as it can go on, at most about [`limits::INLINE_POLL`].
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        let Some(guest) = &mut self.guest else { return Poll::Ready(Ok(())) };
+        let Some(guest) = &mut self.guest else {
+            return Poll::Ready(Ok(()));
+        };
         let call = self.shared.cx.call();
         call.register(cx.waker());
         if let Some(cause) = call.cause() {

@@ -29,8 +29,20 @@ impl StoreCtx {
         table.set_max_capacity(limits::RESOURCES_COUNT);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits::GUEST_FIELDS_BYTES);
-        let memory = MemoryAccount { used: 0, max: profile.memory_bytes, request: Arc::clone(&request) };
-        Self { profile, table, wasi: None, http, hooks: OutgoingDenied, memory, request }
+        let memory = MemoryAccount {
+            used: 0,
+            max: profile.memory_bytes,
+            request: Arc::clone(&request),
+        };
+        Self {
+            profile,
+            table,
+            wasi: None,
+            http,
+            hooks: OutgoingDenied,
+            memory,
+            request,
+        }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -40,7 +52,9 @@ impl StoreCtx {
 
 impl std::fmt::Debug for StoreCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreCtx").field("component", &self.profile.name).finish_non_exhaustive()
+        f.debug_struct("StoreCtx")
+            .field("component", &self.profile.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +62,9 @@ fn wasi(profile: &Profile, scope: LogScope) -> WasiCtx {
     // The builder starts from nothing: no preopens, no sockets, no host environment. Names are not resolved and
     // TCP and UDP are switched off, so their calls answer access-denied.
     let mut builder = WasiCtx::builder();
-    builder.stdout(GuestLog::new(scope.clone(), "stdout")).stderr(GuestLog::new(scope, "stderr"));
+    builder
+        .stdout(GuestLog::new(scope.clone(), "stdout"))
+        .stderr(GuestLog::new(scope, "stderr"));
     builder.args(&profile.args).envs(&profile.env);
     builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     builder.build()
@@ -56,19 +72,32 @@ fn wasi(profile: &Profile, scope: LogScope) -> WasiCtx {
 
 impl WasiView for StoreCtx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { profile, request, wasi: ctx, table, .. } = self;
+        let Self {
+            profile,
+            request,
+            wasi: ctx,
+            table,
+            ..
+        } = self;
         let ctx = ctx.get_or_insert_with(|| wasi(profile, scope(profile, request)));
         WasiCtxView { ctx, table }
     }
 }
 
 fn scope(profile: &Profile, request: &Shared) -> LogScope {
-    LogScope { component: Arc::clone(&profile.name), request: request.cx.id() }
+    LogScope {
+        component: Arc::clone(&profile.name),
+        request: request.cx.id(),
+    }
 }
 
 impl WasiHttpView for StoreCtx {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
     }
 }
 
@@ -84,7 +113,11 @@ impl ConfigView for StoreCtx {
     }
 
     fn config_values(&self) -> Vec<(String, String)> {
-        self.profile.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        self.profile
+            .config
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 }
 

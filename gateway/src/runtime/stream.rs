@@ -1,5 +1,6 @@
 //! An answer's body while its guest still works: polling the body is what drives the guest.
 
+use super::component::Component;
 use super::invoke::rest_of_call;
 use super::run::{Run, Shared};
 use crate::error::Fault;
@@ -29,8 +30,8 @@ impl Guest {
         let end = match self {
             Self::Ended(end) => return Poll::Ready(end.clone()),
             Self::Lane(lane) => {
-                lane.0.register(cx);
-                lane.0.end()
+                lane.shared.register(cx);
+                lane.shared.end()
             }
             Self::Here(run) => match run.poll(cx) {
                 Poll::Ready(end) => Some(end),
@@ -40,21 +41,27 @@ impl Guest {
         };
         let Some(end) = end else { return Poll::Pending };
         if let Self::Lane(lane) = self {
-            lane.1 = true;
+            lane.is_released = true;
         }
         *self = Self::Ended(end.clone());
         Poll::Ready(end)
     }
 
     fn move_to_lane(&mut self, cx: &Context<'_>) -> Poll<Result<(), Fault>> {
-        let Self::Here(run) = std::mem::replace(self, Self::Ended(Ok(()))) else { return Poll::Pending };
+        let Self::Here(run) = std::mem::replace(self, Self::Ended(Ok(()))) else {
+            return Poll::Pending;
+        };
         let shared = Arc::clone(&run.shared);
         shared.register(cx);
         let component = Arc::clone(&run.component);
         match component.lane.take(run) {
             Ok(()) => {
                 component.metrics.lane_moves.increment(1);
-                *self = Self::Lane(InLane(shared, false));
+                *self = Self::Lane(InLane {
+                    shared,
+                    component,
+                    is_released: false,
+                });
                 Poll::Pending
             }
             Err(fault) => {
@@ -71,20 +78,29 @@ impl Guest {
                 let (lane, time) = (Arc::clone(&run.component.lane), rest_of_call(&run.component));
                 lane.finish(run, time);
             }
-            // The lane owns it already; only the wish to stop it is given up.
-            Self::Lane(mut lane) => lane.1 = true,
+            // The lane owns it already: the wish to stop it is given up, and its time is bounded.
+            Self::Lane(mut lane) => {
+                lane.is_released = true;
+                lane.component
+                    .lane
+                    .end_after(&lane.shared, rest_of_call(&lane.component));
+            }
             Self::Ended(_) => {}
         }
     }
 }
 
-/// A guest in the lane: stopped when this is dropped, unless it ended or was let go (`.1`).
-pub(super) struct InLane(Arc<Shared>, bool);
+/// A guest in the lane: stopped when this is dropped, unless it ended or was let go.
+pub(super) struct InLane {
+    shared: Arc<Shared>,
+    component: Arc<Component>,
+    is_released: bool,
+}
 
 impl Drop for InLane {
     fn drop(&mut self) {
-        if !self.1 {
-            self.0.cx.call().cancel(Cause::ClientGone);
+        if !self.is_released {
+            self.shared.cx.call().cancel(Cause::ClientGone);
         }
     }
 }
@@ -105,11 +121,23 @@ pub(super) struct GuestBody {
 impl GuestBody {
     /// The body of an answer whose head says this length, if it says one.
     pub(super) fn new(body: WasiBody, guest: Guest, length: Option<u64>) -> Self {
-        Self { body, ahead: VecDeque::new(), guest, left: length, done: false, failed: None }
+        Self {
+            body,
+            ahead: VecDeque::new(),
+            guest,
+            left: length,
+            done: false,
+            failed: None,
+        }
     }
 
     pub(super) fn guest_ended_well(&self) -> bool {
         matches!(self.guest, Guest::Ended(Ok(())))
+    }
+
+    /// The fault that the next poll would tell.
+    pub(super) fn take_failure(&mut self) -> Option<Fault> {
+        self.failed.take()
     }
 
     pub(super) fn put_back(&mut self, frames: VecDeque<Frame<Bytes>>) {

@@ -71,7 +71,10 @@ pub(crate) enum Sink {
     /// Appended to, made with mode 0640 where it is missing.
     File(PathBuf),
     /// An embedder's own, or a test's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "sinks of an embedder's own come with its issue"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "sinks of an embedder's own come with its issue")
+    )]
     Writer(Box<dyn Write + Send>),
 }
 

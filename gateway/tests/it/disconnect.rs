@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 /// A gateway with `name` under limits that end nothing within a test, and `hello` beside it.
 fn patient(name: &str) -> Builder {
     Gateway::with().component("hello").component_with(name, |component| {
-        component.limit("cpu", "0s").limit("deadline", "10m").limit("queue_time", "10m")
+        component
+            .limit("cpu", "0s")
+            .limit("deadline", "10m")
+            .limit("queue_time", "10m")
     })
 }
 
@@ -36,7 +39,9 @@ fn stopped(gateway: &Gateway, name: &str, count: f64, left: Instant, how: &str) 
     println!("{name}, {how}: stopped after {} ms", after.as_millis());
     gateway.wait_log("the stopped guest", |line| {
         let text = line.to_string();
-        ["guest stopped", name, "client-gone"].iter().all(|part| text.contains(part))
+        ["guest stopped", name, "client-gone"]
+            .iter()
+            .all(|part| text.contains(part))
     });
 }
 
@@ -78,7 +83,9 @@ fn with_a_reset() {
     let mut raw = gateway.connect();
     raw.write(get("spin-forever", "/"));
     wait_guests(&gateway, "spin-forever", 1.0);
-    SockRef::from(raw.tcp()).set_linger(Some(Duration::ZERO)).expect("a socket option");
+    SockRef::from(raw.tcp())
+        .set_linger(Some(Duration::ZERO))
+        .expect("a socket option");
     let left = Instant::now();
     drop(raw);
     stopped(&gateway, "spin-forever", 1.0, left, "reset");
@@ -90,12 +97,15 @@ fn with_its_body_unread() {
     for name in ["spin-forever", "sleep-forever"] {
         let gateway = patient(name).start();
         let mut raw = gateway.connect();
-        raw.write(format!("POST / HTTP/1.1\r\nhost: {name}.test\r\ncontent-length: 1000000\r\n\r\n"));
-        raw.write(vec![b'x'; 300_000]);
+        raw.write(format!(
+            "POST / HTTP/1.1\r\nhost: {name}.test\r\ncontent-length: 1000000\r\n\r\n"
+        ));
+        // As much as the gateway's socket takes in: TCP tells of the end only behind all that was sent before it.
+        raw.write(vec![b'x'; 40_000]);
         wait_guests(&gateway, name, 1.0);
         let left = Instant::now();
         drop(raw);
-        stopped(&gateway, name, 1.0, left, "a third of its body sent, none of it read");
+        stopped(&gateway, name, 1.0, left, "a part of its body sent, none of it read");
         serves_on(&gateway);
     }
 }
@@ -105,7 +115,9 @@ fn in_the_middle_of_an_upload_that_is_read() {
     for name in ["echo-stream", "echo-stream-p3"] {
         let gateway = patient(name).start();
         let mut raw = gateway.connect();
-        raw.write(format!("POST / HTTP/1.1\r\nhost: {name}.test\r\ncontent-length: 1000\r\n\r\n0123456789"));
+        raw.write(format!(
+            "POST / HTTP/1.1\r\nhost: {name}.test\r\ncontent-length: 1000\r\n\r\n0123456789"
+        ));
         let mut response = raw.head().expect("a head");
         response.is(200);
         assert!(raw.chunk(&mut response), "what was sent comes back");
@@ -125,7 +137,10 @@ fn with_a_pipelined_request_behind() {
     let left = Instant::now();
     drop(raw);
     stopped(&gateway, "spin-forever", 1.0, left, "a pipelined request behind");
-    assert_eq!(gateway.metric("tidegate_component_calls_total", &[("component", "hello")]), 0.0);
+    assert_eq!(
+        gateway.metric("tidegate_component_calls_total", &[("component", "hello")]),
+        0.0
+    );
     serves_on(&gateway);
 }
 
@@ -136,7 +151,9 @@ fn over_tls() {
         let builder = patient(name);
         let pair = authority.sign(&["edge.test"]).write(builder.folder(), "edge");
         let gateway = builder.tls(&[pair]).start();
-        let mut raw = greet(gateway.address(), "edge.test", &authority.client(&[], None)).expect("a handshake").raw;
+        let mut raw = greet(gateway.address(), "edge.test", &authority.client(&[], None))
+            .expect("a handshake")
+            .raw;
         raw.write(get(name, path));
         wait_guests(&gateway, name, 1.0);
         let left = Instant::now();
@@ -152,9 +169,11 @@ fn over_tls_with_more_to_read() {
     let builder = patient("spin-forever");
     let pair = authority.sign(&["edge.test"]).write(builder.folder(), "edge");
     let gateway = builder.tls(&[pair]).start();
-    let mut raw = greet(gateway.address(), "edge.test", &authority.client(&[], None)).expect("a handshake").raw;
+    let mut raw = greet(gateway.address(), "edge.test", &authority.client(&[], None))
+        .expect("a handshake")
+        .raw;
     raw.write("POST / HTTP/1.1\r\nhost: spin-forever.test\r\ncontent-length: 1000000\r\n\r\n");
-    raw.write(vec![b'x'; 100_000]);
+    raw.write(vec![b'x'; 40_000]);
     wait_guests(&gateway, "spin-forever", 1.0);
     let left = Instant::now();
     drop(raw);
@@ -182,7 +201,11 @@ fn in_the_lane_after_the_head() {
     raw.write(get("spin-forever", "/after-head"));
     let mut response = raw.head().expect("a head");
     assert!(raw.chunk(&mut response), "one chunk comes");
-    gateway.wait_metric("tidegate_component_lane_moves_total", &[("component", "spin-forever")], 1.0);
+    gateway.wait_metric(
+        "tidegate_component_lane_moves_total",
+        &[("component", "spin-forever")],
+        1.0,
+    );
     let left = Instant::now();
     drop(raw);
     stopped(&gateway, "spin-forever", 1.0, left, "in the lane after the head");
@@ -194,10 +217,20 @@ fn while_waiting_in_the_queue() {
     let gateway = Gateway::with()
         .component("hello")
         .component_with("sleep-forever", |component| {
-            component.limit("concurrency", 1).limit("queue", 8).limit("queue_time", "10m").limit("deadline", "10m")
+            component
+                .limit("concurrency", 1)
+                .limit("queue", 8)
+                .limit("queue_time", "10m")
+                .limit("deadline", "10m")
         })
         .start();
-    let queue = |count| gateway.wait_metric("tidegate_component_queue_length", &[("component", "sleep-forever")], count);
+    let queue = |count| {
+        gateway.wait_metric(
+            "tidegate_component_queue_length",
+            &[("component", "sleep-forever")],
+            count,
+        )
+    };
     let mut first = gateway.connect();
     first.write(get("sleep-forever", "/"));
     wait_guests(&gateway, "sleep-forever", 1.0);
@@ -212,7 +245,10 @@ fn while_waiting_in_the_queue() {
     queue(1.0);
     third.upload.send_reset(h2::Reason::CANCEL);
     queue(0.0);
-    println!("sleep-forever, in the queue: both left it after {} ms", left.elapsed().as_millis());
+    println!(
+        "sleep-forever, in the queue: both left it after {} ms",
+        left.elapsed().as_millis()
+    );
     wait_guests(&gateway, "sleep-forever", 1.0);
     let left = Instant::now();
     drop(first);
@@ -224,7 +260,11 @@ fn while_waiting_in_the_queue() {
 
 #[test]
 fn by_resetting_a_stream() {
-    let cases = [("spin-forever", "/", false), ("sleep-forever", "/", false), ("silent-stream", "/", true)];
+    let cases = [
+        ("spin-forever", "/", false),
+        ("sleep-forever", "/", false),
+        ("silent-stream", "/", true),
+    ];
     for (name, path, has_head) in cases.into_iter().chain([("spin-forever", "/after-head", true)]) {
         let gateway = patient(name).start();
         let mut streams = Streams::connect(gateway.address());
@@ -251,8 +291,9 @@ fn by_resetting_a_stream() {
 fn with_many_streams_at_once() {
     let gateway = patient("spin-forever").component("sleep-forever").start();
     let mut streams = Streams::connect(gateway.address());
-    let spinning: Vec<_> =
-        (0..8).map(|_| streams.ask("GET", "spin-forever", "/").expect("a stream")).collect();
+    let spinning: Vec<_> = (0..8)
+        .map(|_| streams.ask("GET", "spin-forever", "/").expect("a stream"))
+        .collect();
     wait_guests(&gateway, "spin-forever", 8.0);
     let left = Instant::now();
     drop((spinning, streams));
@@ -262,7 +303,10 @@ fn with_many_streams_at_once() {
 
 #[test]
 fn everything_is_given_back() {
-    let gateway = patient("spin-forever").component("sleep-forever").component("silent-stream").start();
+    let gateway = patient("spin-forever")
+        .component("sleep-forever")
+        .component("silent-stream")
+        .start();
     // What a first request of each kind opens may stay open.
     serves_on(&gateway);
     let descriptors = || {
@@ -272,11 +316,13 @@ fn everything_is_given_back() {
     let before = descriptors();
     let names = ["spin-forever", "sleep-forever", "silent-stream"];
     for _ in 0..3 {
-        let clients: Vec<Raw> = (0..30).map(|n| {
-            let mut raw = gateway.connect();
-            raw.write(get(names[n % names.len()], "/"));
-            raw
-        }).collect();
+        let clients: Vec<Raw> = (0..30)
+            .map(|n| {
+                let mut raw = gateway.connect();
+                raw.write(get(names[n % names.len()], "/"));
+                raw
+            })
+            .collect();
         for name in names {
             wait_guests(&gateway, name, 10.0);
         }
@@ -286,7 +332,11 @@ fn everything_is_given_back() {
         }
     }
     for name in names {
-        gateway.wait_metric("tidegate_component_cancels_total", &[("component", name), ("cause", "client_gone")], 30.0);
+        gateway.wait_metric(
+            "tidegate_component_cancels_total",
+            &[("component", name), ("cause", "client_gone")],
+            30.0,
+        );
     }
     serves_on(&gateway);
     // The reading connection of the admin API itself comes and goes.

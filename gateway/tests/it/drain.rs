@@ -34,13 +34,30 @@ fn is_hello() -> Check {
 /// None of the requests that stayed without an answer had been accepted: the access log, complete by now, knows none.
 #[track_caller]
 fn lost_nothing(gateway: &Gateway, report: &Report) {
-    assert!(report.failures.is_empty(), "{}: {:?}", report.failures.len(), &report.failures[..report.failures.len().min(3)]);
-    wait::until_true("the access log to be read", || gateway.access().len() >= report.answered());
+    assert!(
+        report.failures.is_empty(),
+        "{}: {:?}",
+        report.failures.len(),
+        &report.failures[..report.failures.len().min(3)]
+    );
+    wait::until_true("the access log to be read", || {
+        gateway.access().len() >= report.answered()
+    });
     for line in gateway.access() {
         let line = line.to_string();
-        assert!(line.contains("\"complete\""), "an accepted request was not completed: {line}");
-        let number = line.split("n=").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
-        assert!(!report.unanswered.contains(number), "accepted and never answered: {line}");
+        assert!(
+            line.contains("\"complete\""),
+            "an accepted request was not completed: {line}"
+        );
+        let number = line
+            .split("n=")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .unwrap_or_default();
+        assert!(
+            !report.unanswered.contains(number),
+            "accepted and never answered: {line}"
+        );
     }
 }
 
@@ -49,7 +66,10 @@ fn two_thousand_connections_lose_nothing_when_it_ends() {
     allow_descriptors(3 * CONNECTIONS as u64);
     let mut gateway = Gateway::with()
         .component_with("hello-min", |component| {
-            component.limit("concurrency", 900).limit("queue", 4000).limit("queue_time", "20s")
+            component
+                .limit("concurrency", 900)
+                .limit("queue", 4000)
+                .limit("queue_time", "20s")
         })
         .start();
     let loader = Loader::start(&Load {
@@ -76,7 +96,10 @@ fn two_thousand_connections_lose_nothing_when_it_ends() {
         report.refused,
         report.unanswered.len()
     );
-    assert!(report.closed_announced > 0, "idle connections may bring one more request");
+    assert!(
+        report.closed_announced > 0,
+        "idle connections may bring one more request"
+    );
     lost_nothing(&gateway, &report);
 }
 
@@ -122,7 +145,10 @@ fn two_thousand_connections_notice_nothing_of_twenty_reloads() {
     allow_descriptors(3 * CONNECTIONS as u64);
     let mut gateway = Gateway::with()
         .component_with("env-and-config", |component| {
-            let component = component.limit("concurrency", 900).limit("queue", 4000).limit("queue_time", "20s");
+            let component = component
+                .limit("concurrency", 900)
+                .limit("queue", 4000)
+                .limit("queue_time", "20s");
             component.env("VERSION", "version 0 ")
         })
         .route("{ name = 'fixed', host = 'fixed.test', respond = { status = 200, body = 'version 0 ' } }")
@@ -133,7 +159,10 @@ fn two_thousand_connections_notice_nothing_of_twenty_reloads() {
         let offered = Arc::clone(&offered);
         Arc::new(move |answer: &Answer| {
             let text = String::from_utf8_lossy(&answer.body);
-            let version = text.trim().strip_prefix("version ").and_then(|rest| rest.trim().parse::<u64>().ok());
+            let version = text
+                .trim()
+                .strip_prefix("version ")
+                .and_then(|rest| rest.trim().parse::<u64>().ok());
             match version {
                 Some(version) if answer.status == 200 && version <= offered.load(Ordering::SeqCst) => Ok(()),
                 _ => Err(format!("{}: {text:?}", answer.status)),
@@ -148,7 +177,10 @@ fn two_thousand_connections_notice_nothing_of_twenty_reloads() {
         pause: Duration::from_secs(2),
         check: Arc::clone(&check),
     };
-    let loaders = [Loader::start(&load("fixed", "/")), Loader::start(&load("env-and-config", "/env/VERSION"))];
+    let loaders = [
+        Loader::start(&load("fixed", "/")),
+        Loader::start(&load("env-and-config", "/env/VERSION")),
+    ];
     loaders.iter().for_each(Loader::wait_warm);
     for version in 1..=20 {
         offered.store(version, Ordering::SeqCst);
@@ -166,9 +198,23 @@ fn two_thousand_connections_notice_nothing_of_twenty_reloads() {
         wait::until_true("the load to go on", || loader.answered() > answered + 100);
         let report = loader.stop();
         println!("{:?}, p99 {:?}", report.answers, report.quantile(0.99));
-        assert!(report.failures.is_empty(), "{}: {:?}", report.failures.len(), report.failures.first());
-        let lost = (report.unanswered.len(), report.closed_idle, report.closed_announced, report.refused);
-        assert_eq!(lost, (0, 0, 0, 0), "unanswered, closed while idle, closed with an answer, refused");
+        assert!(
+            report.failures.is_empty(),
+            "{}: {:?}",
+            report.failures.len(),
+            report.failures.first()
+        );
+        let lost = (
+            report.unanswered.len(),
+            report.closed_idle,
+            report.closed_announced,
+            report.refused,
+        );
+        assert_eq!(
+            lost,
+            (0, 0, 0, 0),
+            "unanswered, closed while idle, closed with an answer, refused"
+        );
     }
     assert_eq!(gateway.metric("tidegate_reloads_total", &[("result", "ok")]), 20.0);
     gateway.wait_metric("tidegate_snapshot_versions_alive", &[], 1.0);
@@ -183,10 +229,14 @@ fn readiness_fails_first_and_what_is_in_flight_finishes() {
     let mut response = talk.head().expect("a head");
     assert!(talk.chunk(&mut response));
     gateway.signal(Signal::TERM);
-    wait::until_true("readiness to fail", || gateway.admin("GET", "/readyz", &[]).status == 503);
+    wait::until_true("readiness to fail", || {
+        gateway.admin("GET", "/readyz", &[]).status == 503
+    });
     gateway.admin("GET", "/healthz", &[]).is(200);
     // Nobody new is taken.
-    wait::until_true("the listener to close", || TcpStream::connect(gateway.address()).is_err());
+    wait::until_true("the listener to close", || {
+        TcpStream::connect(gateway.address()).is_err()
+    });
     talk.write("6\r\nsecond\r\n0\r\n\r\n");
     while talk.chunk(&mut response) {}
     assert_eq!((response.text().as_str(), response.end), ("firstsecond", End::Complete));
@@ -253,7 +303,10 @@ fn streams_finish_after_goaway() {
     assert!(refused.is_go_away() || refused.is_remote(), "{refused:?}");
     assert_eq!(refused.reason(), Some(h2::Reason::NO_ERROR), "{refused:?}");
     upload.send_data("still here".into(), true).expect("the stream is open");
-    assert_eq!(streams.data(&mut body).expect("data").as_deref(), Some(&b"still here"[..]));
+    assert_eq!(
+        streams.data(&mut body).expect("data").as_deref(),
+        Some(&b"still here"[..])
+    );
     assert_eq!(streams.data(&mut body).expect("the end"), None);
     drop((body, upload));
     streams.ended().expect("the connection ends in order");
@@ -297,7 +350,9 @@ fn a_second_signal_ends_it_at_once() {
         let mut gateway = Gateway::with()
             .set("drain", "10m")
             .component_with("sleep-forever", |component| component.limit("deadline", "10m"))
-            .component_with("spin-forever", |component| component.limit("deadline", "10m").limit("cpu", "0s"))
+            .component_with("spin-forever", |component| {
+                component.limit("deadline", "10m").limit("cpu", "0s")
+            })
             .start();
         let mut clients = Vec::new();
         for name in ["sleep-forever", "spin-forever"] {

@@ -44,7 +44,12 @@ fn root() -> PathBuf {
 
 /// `door` for `src/door.rs` and all of `src/door/`.
 fn module(path: &Path) -> String {
-    let first = path.strip_prefix(root()).expect("it is a source").iter().next().expect("a file name");
+    let first = path
+        .strip_prefix(root())
+        .expect("it is a source")
+        .iter()
+        .next()
+        .expect("a file name");
     first.to_string_lossy().trim_end_matches(".rs").to_owned()
 }
 
@@ -59,7 +64,10 @@ fn code(text: &str) -> String {
 fn named(code: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, _) in code.match_indices("crate::") {
-        let is_whole_word = code[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '$');
+        let is_whole_word = code[..at]
+            .chars()
+            .next_back()
+            .is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '$');
         if !is_whole_word {
             continue;
         }
@@ -124,7 +132,10 @@ fn a_module_names_only_what_stands_before_it() {
             }
         }
     }
-    assert!(looked_at > 100, "only {looked_at} names were found: the test no longer sees them");
+    assert!(
+        looked_at > 100,
+        "only {looked_at} names were found: the test no longer sees them"
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -138,7 +149,19 @@ fn components_know_no_server_and_the_door_no_engine() {
     let forbidden: [(&[&str], &[&str]); 3] = [
         (&["runtime", "hosts"], &["hyper::server", "pingora"]),
         (&["proxy"], &["wasmtime"]),
-        (&["config", "telemetry", "http", "snapshot", "route", "door", "control", "cli"], &["pingora", "wasmtime::"]),
+        (
+            &[
+                "config",
+                "telemetry",
+                "http",
+                "snapshot",
+                "route",
+                "door",
+                "control",
+                "cli",
+            ],
+            &["pingora", "wasmtime::"],
+        ),
     ];
     for (path, text) in sources() {
         let module = module(&path);

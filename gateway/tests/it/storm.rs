@@ -16,9 +16,13 @@ const CALM: Duration = Duration::from_secs(3);
 fn gateway() -> Gateway {
     Gateway::with()
         .component("hello")
-        .component_with("spin-forever", |component| component.limit("cpu", "200ms").limit("deadline", "3s"))
+        .component_with("spin-forever", |component| {
+            component.limit("cpu", "200ms").limit("deadline", "3s")
+        })
         .component_with("sleep-forever", |component| component.limit("deadline", "1s"))
-        .component_with("allocate-forever", |component| component.limit("memory", "16MiB").limit("cpu", "5s"))
+        .component_with("allocate-forever", |component| {
+            component.limit("memory", "16MiB").limit("cpu", "5s")
+        })
         .component("trap")
         .start()
 }
@@ -59,7 +63,11 @@ fn went_well(name: &str, report: &Report) {
         report.quantile(0.99),
         report.quantile(1.0)
     );
-    assert!(report.failures.is_empty(), "{name}: {:?}", &report.failures[..report.failures.len().min(3)]);
+    assert!(
+        report.failures.is_empty(),
+        "{name}: {:?}",
+        &report.failures[..report.failures.len().min(3)]
+    );
     let lost = (report.unanswered.len(), report.closed_idle, report.refused);
     assert_eq!(lost, (0, 0, 0), "{name}: unanswered, closed while idle, refused");
     assert!(report.answered() > 0, "{name} was never answered");
@@ -68,7 +76,10 @@ fn went_well(name: &str, report: &Report) {
 #[test]
 fn bad_guests_get_their_answers_and_a_good_one_notices_nothing() {
     let gateway = gateway();
-    let hello = Load { pause: Duration::from_millis(10), ..load(&gateway, "hello", 4, &[(200, "")]) };
+    let hello = Load {
+        pause: Duration::from_millis(10),
+        ..load(&gateway, "hello", 4, &[(200, "")])
+    };
     let calm = Loader::start(&hello);
     lasts(CALM);
     let calm = calm.stop();
@@ -95,7 +106,10 @@ fn bad_guests_get_their_answers_and_a_good_one_notices_nothing() {
     let (alone, beside) = (calm.quantile(0.99), under_storm.quantile(0.99));
     let goal = (alone * 3).max(alone + Duration::from_millis(20));
     println!("hello p99 {alone:?} alone, {beside:?} under storm; the goal is {goal:?}");
-    println!("hello in the lane: {}", gateway.metric("tidegate_component_lane_moves_total", &[("component", "hello")]));
+    println!(
+        "hello in the lane: {}",
+        gateway.metric("tidegate_component_lane_moves_total", &[("component", "hello")])
+    );
 
     // Nothing of the storm is left.
     gateway.wait_metric("tidegate_component_instances", &[], 0.0);

@@ -18,12 +18,18 @@ use std::path::{Path, PathBuf};
 
 /// The repository.
 pub(crate) fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the gateway's folder stands in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the gateway's folder stands in the workspace")
 }
 
 /// A guest's file, by its name.
 pub(crate) fn guest(name: &str) -> PathBuf {
     let path = workspace().join("target/guests").join(format!("{name}.wasm"));
-    assert!(path.is_file(), "there is no {}: run `cargo xtask guests`", path.display());
+    assert!(
+        path.is_file(),
+        "there is no {}: run `cargo xtask guests`",
+        path.display()
+    );
     path
 }

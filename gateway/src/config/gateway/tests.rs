@@ -6,8 +6,7 @@ use super::*;
 
 #[test]
 fn every_key_is_read() {
-    let text =
-        "[gateway]\ndata_dir = \"/srv/tidegate\"\nworkers = 4\npool_reset = \"scan\"\ndrain = \"1m 30s\"\ndev = true\naccess_log = \"log/access.jsonl\"";
+    let text = "[gateway]\ndata_dir = \"/srv/tidegate\"\nworkers = 4\npool_reset = \"scan\"\ndrain = \"1m 30s\"\ndev = true\naccess_log = \"log/access.jsonl\"";
     let expected = GatewayConfig {
         data_dir: "/srv/tidegate".into(),
         workers: 4,
@@ -108,7 +107,10 @@ fn misspelt_keys_are_answered_with_the_right_ones() {
     assert_bad(
         "[gateway]\nbanana = 1",
         "2:1",
-        &["not a key of this table", "known keys: access_log, data_dir, dev, drain"],
+        &[
+            "not a key of this table",
+            "known keys: access_log, data_dir, dev, drain",
+        ],
     );
 }
 

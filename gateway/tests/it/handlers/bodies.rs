@@ -16,7 +16,9 @@ fn echoes() -> Gateway {
 
 /// Bytes that tell when one is lost or out of place.
 fn noise(count: usize) -> Vec<u8> {
-    (0..count as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    (0..count as u32)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect()
 }
 
 #[test]
@@ -29,7 +31,11 @@ fn eight_mebibytes_come_back_as_they_were() {
             let head = client.request("POST", component, "/");
             let answer = client.send(head, &body).unwrap();
             assert_eq!(answer.status, 200);
-            assert!(answer.body == body, "{component} {protocol:?}: {} bytes came back", answer.body.len());
+            assert!(
+                answer.body == body,
+                "{component} {protocol:?}: {} bytes came back",
+                answer.body.len()
+            );
         }
     }
     // A stream that passes through without its guest's memory.
@@ -49,10 +55,18 @@ fn bodies_stream_while_they_are_sent() {
             upload.send("first");
             let (head, mut download) = response().unwrap();
             assert_eq!(head.status, 200);
-            assert_eq!(download.data().unwrap().as_deref(), Some(b"first".as_slice()), "{component} {protocol:?}");
+            assert_eq!(
+                download.data().unwrap().as_deref(),
+                Some(b"first".as_slice()),
+                "{component} {protocol:?}"
+            );
             // Only now, with the first part back, does the request go on.
             upload.send("second");
-            assert_eq!(download.data().unwrap().as_deref(), Some(b"second".as_slice()), "{component} {protocol:?}");
+            assert_eq!(
+                download.data().unwrap().as_deref(),
+                Some(b"second".as_slice()),
+                "{component} {protocol:?}"
+            );
             upload.finish(None);
             assert_eq!(download.data().unwrap(), None);
         }
@@ -75,14 +89,20 @@ fn a_request_that_breaks_off_breaks_its_answer_off() {
 #[test]
 fn big_responses_are_intact() {
     const BYTES: usize = 3 * 1024 * 1024 + 17;
-    let gateway = Gateway::with().component_with("big-response", |big| big.limit("cpu", "60s")).start();
+    let gateway = Gateway::with()
+        .component_with("big-response", |big| big.limit("cpu", "60s"))
+        .start();
     let expected = (0..BYTES).map(|at| (at % 251) as u8).collect::<Vec<_>>();
     for (query, length) in [("", None), ("&length=1", Some(BYTES.to_string()))] {
         let target = format!("/?bytes={BYTES}{query}");
         let answer = gateway.get("big-response", &target);
         assert_eq!(answer.field("content-length"), length.as_deref());
         assert_eq!(answer.field("transfer-encoding").is_some(), length.is_none());
-        assert!(answer.end == End::Complete && answer.body == expected, "{} bytes", answer.body.len());
+        assert!(
+            answer.end == End::Complete && answer.body == expected,
+            "{} bytes",
+            answer.body.len()
+        );
         let answer = Client::connect(Protocol::H2, gateway.address()).get("big-response", &target);
         assert_eq!(answer.field("content-length"), length.as_deref());
         assert!(answer.body == expected, "{} bytes", answer.body.len());
@@ -91,7 +111,9 @@ fn big_responses_are_intact() {
 
 /// FNV-1a, as the guest `chunked-trailers` computes it.
 fn checksum(bytes: &[u8]) -> String {
-    let sum = bytes.iter().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    let sum = bytes.iter().fold(0x811c_9dc5, |hash: u32, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
     format!("{sum:08x}")
 }
 
@@ -99,27 +121,53 @@ fn checksum(bytes: &[u8]) -> String {
 fn chunks_and_trailers_reach_an_http1_client_that_takes_them() {
     let gateway = Gateway::with().component("chunked-trailers").start();
     let ask = |te: &str| {
-        gateway.send("chunked-trailers", &format!("GET / HTTP/1.1\r\nhost: {{host}}\r\n{te}connection: close\r\n\r\n"))
+        gateway.send(
+            "chunked-trailers",
+            &format!("GET / HTTP/1.1\r\nhost: {{host}}\r\n{te}connection: close\r\n\r\n"),
+        )
     };
     let answer = ask("te: trailers\r\n");
     assert_eq!(answer.chunks.len(), 5, "{answer:?}");
-    assert_eq!(answer.trailer("x-checksum"), Some(checksum(&answer.body).as_str()), "{answer:?}");
+    assert_eq!(
+        answer.trailer("x-checksum"),
+        Some(checksum(&answer.body).as_str()),
+        "{answer:?}"
+    );
     assert_eq!(answer.trailer("x-chunks"), Some("5"));
     let announced = answer.field("trailer").unwrap_or_default();
-    assert!(announced.contains("x-checksum") && announced.contains("x-chunks"), "{answer:?}");
+    assert!(
+        announced.contains("x-checksum") && announced.contains("x-chunks"),
+        "{answer:?}"
+    );
     // A client that did not ask for trailers may not expect any (RFC 9110 §6.5.1).
     let answer = ask("");
-    assert_eq!((answer.chunks.len(), answer.trailers.len(), answer.end), (5, 0, End::Complete), "{answer:?}");
+    assert_eq!(
+        (answer.chunks.len(), answer.trailers.len(), answer.end),
+        (5, 0, End::Complete),
+        "{answer:?}"
+    );
 }
 
 #[test]
 fn trailers_go_both_ways_on_http2() {
-    let gateway = Gateway::with().component("chunked-trailers").component("echo-stream").component("echo-stream-p3").start();
+    let gateway = Gateway::with()
+        .component("chunked-trailers")
+        .component("echo-stream")
+        .component("echo-stream-p3")
+        .start();
     let mut client = Client::connect(Protocol::H2, gateway.address());
     let answer = client.get("chunked-trailers", "/");
-    assert_eq!(answer.trailer("x-checksum"), Some(checksum(&answer.body).as_str()), "{answer:?}");
+    assert_eq!(
+        answer.trailer("x-checksum"),
+        Some(checksum(&answer.body).as_str()),
+        "{answer:?}"
+    );
     let trailers = || HeaderMap::from_iter([(HeaderName::from_static("x-sum"), HeaderValue::from_static("42"))]);
-    for (component, name) in [("chunked-trailers", "echo-x-sum"), ("echo-stream", "x-sum"), ("echo-stream-p3", "x-sum")] {
+    for (component, name) in [
+        ("chunked-trailers", "echo-x-sum"),
+        ("echo-stream", "x-sum"),
+        ("echo-stream-p3", "x-sum"),
+    ] {
         let head = client.request("POST", component, "/");
         let (mut upload, response) = client.begin(head);
         upload.send("data");
@@ -130,20 +178,31 @@ fn trailers_go_both_ways_on_http2() {
             received = frame.into_trailers().ok().or(received);
         }
         let received = received.unwrap_or_else(|| panic!("{component} sends no trailers"));
-        assert_eq!(received.get(name).map(HeaderValue::as_bytes), Some(b"42".as_slice()), "{component}: {received:?}");
+        assert_eq!(
+            received.get(name).map(HeaderValue::as_bytes),
+            Some(b"42".as_slice()),
+            "{component}: {received:?}"
+        );
     }
 }
 
 #[test]
 fn trailers_go_both_ways_on_http1() {
-    let gateway = Gateway::with().component("echo-stream").component("echo-stream-p3").start();
+    let gateway = Gateway::with()
+        .component("echo-stream")
+        .component("echo-stream-p3")
+        .start();
     for component in ECHOES {
         let answer = gateway.send(
             component,
             "POST / HTTP/1.1\r\nhost: {host}\r\nte: trailers\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\
              connection: close\r\n\r\n4\r\ndata\r\n0\r\nx-sum: 42\r\n\r\n",
         );
-        assert_eq!((answer.body.as_slice(), answer.trailer("x-sum")), (b"data".as_slice(), Some("42")), "{answer:?}");
+        assert_eq!(
+            (answer.body.as_slice(), answer.trailer("x-sum")),
+            (b"data".as_slice(), Some("42")),
+            "{answer:?}"
+        );
     }
 }
 

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 fn a_guest_sees_its_own_tables_and_nothing_of_the_hosts() {
     let gateway = Gateway::with()
         .component_with("env-and-config", |guest| {
-            guest.env("MODE", "demo").config("greeting", "Hi").config("limit", 3).set("args", vec!["one", "two"])
+            guest
+                .env("MODE", "demo")
+                .config("greeting", "Hi")
+                .config("limit", 3)
+                .set("args", vec!["one", "two"])
         })
         .component_with("env-and-config-draft", |guest| guest.config("greeting", "Hi"))
         .process_env("TIDEGATE_TEST_SECRET", "hunter2")
@@ -18,7 +22,10 @@ fn a_guest_sees_its_own_tables_and_nothing_of_the_hosts() {
     assert_eq!(seen["config"], json!({ "greeting": "Hi", "limit": "3" }));
     let args = seen["args"].as_array().unwrap();
     assert!(args.ends_with(&[json!("one"), json!("two")]), "{seen}");
-    assert!(!seen.to_string().contains("hunter2") && !seen.to_string().contains("gateway.toml"), "{seen}");
+    assert!(
+        !seen.to_string().contains("hunter2") && !seen.to_string().contains("gateway.toml"),
+        "{seen}"
+    );
     gateway.get("env-and-config", "/env/TIDEGATE_TEST_SECRET").is(404);
     gateway.get("env-and-config", "/env/PATH").is(404);
     assert_eq!(gateway.get("env-and-config", "/env/MODE").text(), "demo");
@@ -32,7 +39,9 @@ fn a_guest_sees_its_own_tables_and_nothing_of_the_hosts() {
 
 #[test]
 fn what_a_guest_says_is_logged_with_its_component_and_request() {
-    let gateway = Gateway::with().component_with("env-and-config", |guest| guest.named("talker")).start();
+    let gateway = Gateway::with()
+        .component_with("env-and-config", |guest| guest.named("talker"))
+        .start();
     let answer = gateway.send(
         "talker",
         "POST /log HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\nconnection: close\r\n\r\nwatch this",
@@ -41,8 +50,16 @@ fn what_a_guest_says_is_logged_with_its_component_and_request() {
     let request = gateway.wait_access("the request", |line| line["component"] == "talker")["id"].clone();
     let says = |message: &str, field: &str, value: &str| {
         let line = gateway.wait_log(message, |line| line["message"] == message);
-        assert_eq!((&line["component"], &line["request"]), (&json!("talker"), &request), "{line}");
-        assert_eq!((&line[field], &line["level"]), (&json!(value), &json!("INFO")), "{line}");
+        assert_eq!(
+            (&line["component"], &line["request"]),
+            (&json!("talker"), &request),
+            "{line}"
+        );
+        assert_eq!(
+            (&line[field], &line["level"]),
+            (&json!(value), &json!("INFO")),
+            "{line}"
+        );
     };
     says("watch this", "context", "guest");
     says("stdout: watch this", "stream", "stdout");

@@ -5,46 +5,77 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_head_that_stops_in_its_middle_is_answered_with_408() {
-    let gateway = Gateway::with().listener_limits("{ header_timeout = '300ms' }").component("hello").start();
+    let gateway = Gateway::with()
+        .listener_limits("{ header_timeout = '300ms' }")
+        .component("hello")
+        .start();
     let began = Instant::now();
     let mut raw = gateway.connect();
     raw.write("GET / HTTP/1.1\r\nhost: hello.test\r\n");
     let answer = raw.response();
-    assert_eq!((answer.status, answer.field("connection")), (408, Some("close")), "{answer:?}");
-    assert!(began.elapsed() >= Duration::from_millis(300), "after {:?}", began.elapsed());
+    assert_eq!(
+        (answer.status, answer.field("connection")),
+        (408, Some("close")),
+        "{answer:?}"
+    );
+    assert!(
+        began.elapsed() >= Duration::from_millis(300),
+        "after {:?}",
+        began.elapsed()
+    );
     raw.is_closed();
     // A trickle does not help: the time is for the whole head.
     let mut raw = gateway.connect();
-    let refused = wait::until("the refusal of a trickled head", || {
-        raw.try_write("x: y\r\n").is_err().then_some(())
-    });
-    assert_eq!(refused, ());
+    raw.write("GET / HTTP/1.1\r\nhost: hello.test\r\n");
+    wait::until_true("the refusal of a trickled head", || raw.try_write("x").is_err());
     gateway.wait_metric("tidegate_component_calls_total", &[("component", "hello")], 0.0);
-    gateway.wait_metric("tidegate_timeouts_total", &[("listener", "public"), ("kind", "header")], 2.0);
+    gateway.wait_metric(
+        "tidegate_timeouts_total",
+        &[("listener", "public"), ("kind", "header")],
+        2.0,
+    );
 }
 
 #[test]
 fn a_client_that_says_nothing_is_closed_without_a_word() {
-    let gateway = Gateway::with().listener_limits("{ header_timeout = '300ms' }").component("hello").start();
+    let gateway = Gateway::with()
+        .listener_limits("{ header_timeout = '300ms' }")
+        .component("hello")
+        .start();
     let began = Instant::now();
     gateway.connect().is_closed();
-    assert!(began.elapsed() >= Duration::from_millis(250), "after {:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(250),
+        "after {:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
 fn an_idle_connection_is_closed_without_a_word() {
-    let gateway = Gateway::with().listener_limits("{ idle_timeout = '300ms' }").component("hello").start();
+    let gateway = Gateway::with()
+        .listener_limits("{ idle_timeout = '300ms' }")
+        .component("hello")
+        .start();
     let mut raw = gateway.connect();
     raw.write("GET / HTTP/1.1\r\nhost: hello.test\r\n\r\n");
     raw.response().is(200);
     let began = Instant::now();
     raw.is_closed();
-    assert!(began.elapsed() >= Duration::from_millis(200), "after {:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(200),
+        "after {:?}",
+        began.elapsed()
+    );
     let mut client = Client::connect(Protocol::H2, gateway.address());
     assert_eq!(client.get("hello", "/").status, 200);
     // GOAWAY, which for the client is an orderly end.
     client.ended().unwrap();
-    gateway.wait_metric("tidegate_timeouts_total", &[("listener", "public"), ("kind", "idle")], 2.0);
+    gateway.wait_metric(
+        "tidegate_timeouts_total",
+        &[("listener", "public"), ("kind", "idle")],
+        2.0,
+    );
 }
 
 #[test]
@@ -58,7 +89,10 @@ fn a_guest_at_work_is_not_idle() {
 
 #[test]
 fn a_body_that_stops_coming_is_answered_with_408() {
-    let gateway = Gateway::with().listener_limits("{ body_idle_timeout = '300ms' }").component("env-and-config").start();
+    let gateway = Gateway::with()
+        .listener_limits("{ body_idle_timeout = '300ms' }")
+        .component("env-and-config")
+        .start();
     let mut raw = gateway.connect();
     raw.write("POST /log HTTP/1.1\r\nhost: env-and-config.test\r\ncontent-length: 10\r\n\r\nhalf");
     let answer = raw.response();
@@ -66,7 +100,11 @@ fn a_body_that_stops_coming_is_answered_with_408() {
     assert_eq!(answer.field("connection"), Some("close"));
     raw.is_closed();
     gateway.wait_metric("tidegate_component_instances", &[("component", "env-and-config")], 0.0);
-    gateway.wait_metric("tidegate_timeouts_total", &[("listener", "public"), ("kind", "body_idle")], 1.0);
+    gateway.wait_metric(
+        "tidegate_timeouts_total",
+        &[("listener", "public"), ("kind", "body_idle")],
+        1.0,
+    );
 }
 
 #[test]
@@ -83,12 +121,19 @@ fn a_client_that_does_not_read_is_cut_and_its_guest_stopped() {
     gateway.wait_metric("tidegate_component_cancels_total", &labels, 1.0);
     gateway.wait_metric("tidegate_component_instances", &[("component", "big-response")], 0.0);
     gateway.wait_metric("tidegate_connections_open", &[("listener", "public")], 0.0);
-    gateway.wait_metric("tidegate_timeouts_total", &[("listener", "public"), ("kind", "write")], 1.0);
+    gateway.wait_metric(
+        "tidegate_timeouts_total",
+        &[("listener", "public"), ("kind", "write")],
+        1.0,
+    );
 }
 
 #[test]
 fn connections_are_bounded_per_listener() {
-    let gateway = Gateway::with().listener_limits("{ connections = 2 }").component("hello").start();
+    let gateway = Gateway::with()
+        .listener_limits("{ connections = 2 }")
+        .component("hello")
+        .start();
     let mut open = (0..2).map(|_| gateway.connect()).collect::<Vec<_>>();
     for raw in &mut open {
         raw.write("GET / HTTP/1.1\r\nhost: hello.test\r\n\r\n");
@@ -106,7 +151,10 @@ fn connections_are_bounded_per_listener() {
 
 #[test]
 fn connections_are_bounded_per_address() {
-    let gateway = Gateway::with().listener_limits("{ connections_per_address = 1 }").component("hello").start();
+    let gateway = Gateway::with()
+        .listener_limits("{ connections_per_address = 1 }")
+        .component("hello")
+        .start();
     let mut open = gateway.connect();
     open.write("GET / HTTP/1.1\r\nhost: hello.test\r\n\r\n");
     open.response().is(200);

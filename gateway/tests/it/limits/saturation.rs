@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 fn busy(queue: u32, queue_time: &str) -> (Gateway, Raw) {
     let gateway = Gateway::with()
         .component_with("silent-stream", |guest| {
-            guest.named("narrow").limit("concurrency", 1).limit("queue", i64::from(queue)).limit("queue_time", queue_time)
+            guest
+                .named("narrow")
+                .limit("concurrency", 1)
+                .limit("queue", i64::from(queue))
+                .limit("queue_time", queue_time)
         })
         .component("hello")
         .start();
@@ -29,7 +33,11 @@ fn without_a_queue_the_next_call_is_refused_at_once() {
     let (gateway, first) = busy(0, "10s");
     let began = Instant::now();
     is_saturated(&gateway.get("narrow", "/"));
-    assert!(began.elapsed() < Duration::from_secs(5), "it waited {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "it waited {:?}",
+        began.elapsed()
+    );
     gateway.get("hello", "/").is(200);
     gateway.wait_metric("tidegate_component_saturated_total", &[("component", "narrow")], 1.0);
     // The place comes back when the client of the first call leaves.
@@ -58,7 +66,10 @@ fn nobody_waits_longer_than_the_queue_time() {
     let began = Instant::now();
     is_saturated(&gateway.get("narrow", "/"));
     let waited = began.elapsed();
-    assert!(waited >= Duration::from_millis(300) && waited < Duration::from_secs(4), "{waited:?}");
+    assert!(
+        waited >= Duration::from_millis(300) && waited < Duration::from_secs(4),
+        "{waited:?}"
+    );
 }
 
 #[test]

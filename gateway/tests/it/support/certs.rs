@@ -29,7 +29,10 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "Tidegate tests");
         let cert = params.self_signed(&key).expect("an authority can sign itself");
-        Self { pem: cert.pem(), issuer: Issuer::new(params, key) }
+        Self {
+            pem: cert.pem(),
+            issuer: Issuer::new(params, key),
+        }
     }
 
     /// A certificate for these names, for servers and clients alike.
@@ -39,7 +42,10 @@ impl Authority {
         let mut params = CertificateParams::new(names).expect("the names are valid");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let cert = params.signed_by(&key, &self.issuer).expect("an authority can sign");
-        Pair { cert: cert.pem(), key: key.serialize_pem() }
+        Pair {
+            cert: cert.pem(),
+            key: key.serialize_pem(),
+        }
     }
 
     /// Its own certificate as a file.
@@ -56,14 +62,18 @@ impl Authority {
         roots.add(root).expect("the authority is one");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider);
-        let builder = builder.with_safe_default_protocol_versions().expect("ring has the default versions");
+        let builder = builder
+            .with_safe_default_protocol_versions()
+            .expect("ring has the default versions");
         let builder = builder.with_root_certificates(roots);
         let mut config = match pair {
             Some(pair) => {
                 let certs = CertificateDer::pem_slice_iter(pair.cert.as_bytes());
                 let certs = certs.collect::<Result<Vec<_>, _>>().expect("the certificate is PEM");
                 let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("the key is PEM");
-                builder.with_client_auth_cert(certs, key).expect("certificate and key belong together")
+                builder
+                    .with_client_auth_cert(certs, key)
+                    .expect("certificate and key belong together")
             }
             None => builder.with_no_client_auth(),
         };
@@ -76,7 +86,9 @@ impl Pair {
     /// Writes `NAME.pem` and `NAME.key`, and gives both paths.
     pub(crate) fn write(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
         let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
-        fs::write(&cert, &self.cert).and_then(|()| fs::write(&key, &self.key)).expect("a pair can be written");
+        fs::write(&cert, &self.cert)
+            .and_then(|()| fs::write(&key, &self.key))
+            .expect("a pair can be written");
         (cert, key)
     }
 }
@@ -99,8 +111,18 @@ pub(crate) fn greet(address: SocketAddr, name: &str, config: &Arc<ClientConfig>)
     while session.is_handshaking() {
         session.complete_io(&mut tcp)?;
     }
-    let alpn = session.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned());
-    let leaf = session.peer_certificates().and_then(|chain| chain.first()).expect("a server shows one").clone();
+    let alpn = session
+        .alpn_protocol()
+        .map(|protocol| String::from_utf8_lossy(protocol).into_owned());
+    let leaf = session
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .expect("a server shows one")
+        .clone();
     let copy = tcp.try_clone()?;
-    Ok(Greeted { raw: Raw::over(Box::new(StreamOwned::new(session, tcp)), copy), alpn, leaf })
+    Ok(Greeted {
+        raw: Raw::over(Box::new(StreamOwned::new(session, tcp)), copy),
+        alpn,
+        leaf,
+    })
 }

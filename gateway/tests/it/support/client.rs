@@ -85,11 +85,16 @@ impl Answer {
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().expect("a field is text"))
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("a field is text"))
     }
 
     pub(crate) fn trailer(&self, name: &str) -> Option<&str> {
-        self.trailers.as_ref()?.get(name).map(|value| value.to_str().expect("a trailer is text"))
+        self.trailers
+            .as_ref()?
+            .get(name)
+            .map(|value| value.to_str().expect("a trailer is text"))
     }
 }
 
@@ -114,13 +119,18 @@ impl From<hyper::Error> for Broken {
 }
 
 fn runtime() -> Arc<Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
     Arc::new(runtime.expect("a runtime can be made"))
 }
 
 /// Nothing here takes this long.
 async fn in_time<F: Future>(future: F) -> F::Output {
-    timeout(super::wait::PATIENCE + Duration::from_secs(10), future).await.expect("the gateway answers in time")
+    timeout(super::wait::PATIENCE + Duration::from_secs(10), future)
+        .await
+        .expect("the gateway answers in time")
 }
 
 impl Client {
@@ -128,11 +138,17 @@ impl Client {
     pub(crate) fn connect(protocol: Protocol, address: SocketAddr) -> Self {
         let runtime = runtime();
         let made = runtime.block_on(in_time(async {
-            let tcp = TcpStream::connect(address).await.expect("the gateway takes connections");
+            let tcp = TcpStream::connect(address)
+                .await
+                .expect("the gateway takes connections");
             shake(protocol, tcp).await
         }));
         let (sender, driver) = made.expect("an HTTP handshake");
-        Self { runtime, sender, driver }
+        Self {
+            runtime,
+            sender,
+            driver,
+        }
     }
 
     /// Over TLS, to the server of this name.
@@ -140,19 +156,29 @@ impl Client {
     pub(crate) fn connect_tls(protocol: Protocol, address: SocketAddr, name: &str, config: Arc<ClientConfig>) -> Self {
         let runtime = runtime();
         let made = runtime.block_on(in_time(async {
-            let tcp = TcpStream::connect(address).await.expect("the gateway takes connections");
+            let tcp = TcpStream::connect(address)
+                .await
+                .expect("the gateway takes connections");
             let server = ServerName::try_from(name.to_owned()).expect("the name is valid");
-            let tls = tokio_rustls::TlsConnector::from(config).connect(server, tcp).await.expect("a TLS handshake");
+            let tls = tokio_rustls::TlsConnector::from(config)
+                .connect(server, tcp)
+                .await
+                .expect("a TLS handshake");
             shake(protocol, tls).await
         }));
         let (sender, driver) = made.expect("an HTTP handshake");
-        Self { runtime, sender, driver }
+        Self {
+            runtime,
+            sender,
+            driver,
+        }
     }
 
     /// A GET to the host `NAME.test`.
     #[track_caller]
     pub(crate) fn get(&mut self, component: &str, path: &str) -> Answer {
-        self.send(self.request("GET", component, path), b"").expect("a whole answer")
+        self.send(self.request("GET", component, path), b"")
+            .expect("a whole answer")
     }
 
     /// The head of a request to the host `NAME.test`.
@@ -175,8 +201,12 @@ impl Client {
         }
         upload.finish(None);
         let (head, mut download) = response()?;
-        let mut answer =
-            Answer { status: head.status.as_u16(), headers: head.headers, body: Vec::new(), trailers: None };
+        let mut answer = Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: Vec::new(),
+            trailers: None,
+        };
         while let Some(frame) = download.frame()? {
             match frame.into_data() {
                 Ok(data) => answer.body.extend_from_slice(&data),
@@ -190,34 +220,41 @@ impl Client {
     pub(crate) fn begin(
         &mut self,
         head: Request<()>,
-    ) -> (Upload, impl FnOnce() -> Result<(http::response::Parts, Download), Broken> + use<>) {
+    ) -> (
+        Upload,
+        impl FnOnce() -> Result<(http::response::Parts, Download), Broken> + use<>,
+    ) {
         let (frames, received) = mpsc::channel(1);
         let request = head.map(|()| StreamBody::new(tokio_stream::Frames(received)));
         let runtime = Arc::clone(&self.runtime);
         // Spawned, so that the body goes out before anybody waits for the head.
         let response = match &mut self.sender {
             Sender::H1(sender) => {
-                runtime.block_on(in_time(sender.ready())).expect("the connection is ready");
+                runtime
+                    .block_on(in_time(sender.ready()))
+                    .expect("the connection is ready");
                 runtime.spawn(sender.send_request(request))
             }
             Sender::H2(sender) => {
-                runtime.block_on(in_time(sender.ready())).expect("the connection is ready");
+                runtime
+                    .block_on(in_time(sender.ready()))
+                    .expect("the connection is ready");
                 runtime.spawn(sender.send_request(request))
             }
         };
         let wait = move || {
-            let response: Response<Incoming> =
-                runtime.block_on(in_time(response)).expect("the request's task ends")?;
+            let response: Response<Incoming> = runtime.block_on(in_time(response)).expect("the request's task ends")?;
             let (head, body) = response.into_parts();
             Ok((head, Download { runtime, body }))
         };
         (Upload { frames: Some(frames) }, wait)
     }
 
-    /// How the connection ended, waited for.
-    pub(crate) fn ended(self) -> hyper::Result<()> {
-        drop(self.sender);
-        self.runtime.block_on(in_time(self.driver)).expect("the driver ends")
+    /// How the other side ended the connection, waited for.
+    pub(crate) fn ended(&mut self) -> hyper::Result<()> {
+        self.runtime
+            .block_on(in_time(&mut self.driver))
+            .expect("the driver ends")
     }
 }
 

@@ -35,18 +35,32 @@ pub(crate) struct Ran {
 impl Ran {
     fn new(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     #[track_caller]
     pub(crate) fn exited(&self, code: i32) -> &Self {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
     #[track_caller]
     pub(crate) fn complained(&self, part: &str) -> &Self {
-        assert!(self.stderr.contains(part), "{part:?} is not in stderr:\n{}", self.stderr);
+        assert!(
+            self.stderr.contains(part),
+            "{part:?} is not in stderr:\n{}",
+            self.stderr
+        );
         self
     }
 
@@ -93,8 +107,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tidegate cannot be started");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("tidegate cannot be started");
         let stdout = Lines::gather(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::gather(child.stderr.take().expect("stderr is piped"));
         Self { child, stdout, stderr }
@@ -128,7 +145,11 @@ impl Drop for Running {
         let _ = self.child.wait();
         if thread::panicking() {
             let lines = self.stderr.all();
-            let tail = lines.iter().skip(lines.len().saturating_sub(60)).cloned().collect::<Vec<_>>();
+            let tail = lines
+                .iter()
+                .skip(lines.len().saturating_sub(60))
+                .cloned()
+                .collect::<Vec<_>>();
             eprintln!("---- stderr of tidegate\n{}\n----", tail.join("\n"));
         }
     }

@@ -35,7 +35,11 @@ impl Component {
     pub(super) fn new(guest_name: &str) -> Self {
         let source = guest(guest_name).display().to_string();
         let table = Table::from_iter([("source".to_owned(), Value::String(source))]);
-        Self { name: guest_name.to_owned(), table, is_routed: true }
+        Self {
+            name: guest_name.to_owned(),
+            table,
+            is_routed: true,
+        }
     }
 
     /// Another name than its guest's, so that one guest can stand in a gateway twice.

@@ -34,7 +34,11 @@ impl Gateway {
     pub(crate) fn with() -> Builder {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = least(&folder.path().join("var"));
-        Builder { folder, config, env: Vec::new() }
+        Builder {
+            folder,
+            config,
+            env: Vec::new(),
+        }
     }
 }
 
@@ -72,9 +76,9 @@ impl Builder {
 
     /// TLS on the listener `public`, with these certificate and key files.
     pub(crate) fn tls(mut self, pairs: &[(PathBuf, PathBuf)]) -> Self {
-        let pairs = pairs.iter().map(|(cert, key)| {
-            inline(&format!("{{ cert = '{}', key = '{}' }}", cert.display(), key.display()))
-        });
+        let pairs = pairs
+            .iter()
+            .map(|(cert, key)| inline(&format!("{{ cert = '{}', key = '{}' }}", cert.display(), key.display())));
         let pairs = Value::Array(pairs.collect());
         self.public().insert("tls".to_owned(), pairs);
         self
@@ -82,7 +86,8 @@ impl Builder {
 
     /// Client certificates are asked for, and must be signed by an authority of this file.
     pub(crate) fn client_ca(mut self, file: &Path) -> Self {
-        self.public().insert("client_ca".to_owned(), file.display().to_string().into());
+        self.public()
+            .insert("client_ca".to_owned(), file.display().to_string().into());
         self
     }
 
@@ -110,7 +115,9 @@ impl Builder {
     }
 
     fn public(&mut self) -> &mut Table {
-        list(&mut self.config, "listener")[0].as_table_mut().expect("a listener is a table")
+        list(&mut self.config, "listener")[0]
+            .as_table_mut()
+            .expect("a listener is a table")
     }
 
     /// Starts it, and waits until it says where it listens.
@@ -121,11 +128,21 @@ impl Builder {
         command.arg("run").arg(write_config(self.folder.path(), &self.config));
         command.env("TIDEGATE_LOG_FORMAT", "json").envs(self.env);
         let running = Running::spawn(&mut command);
-        let mut gateway = Gateway { folder: self.folder, config: self.config, running };
+        let mut gateway = Gateway {
+            folder: self.folder,
+            config: self.config,
+            running,
+        };
         wait::until("the gateway to listen", || {
             assert!(gateway.running.ended().is_none(), "the gateway ended at its start");
             // The admin address is the last line of a start.
-            gateway.running.stderr.all().iter().any(|line| line.starts_with("admin on ")).then_some(())
+            gateway
+                .running
+                .stderr
+                .all()
+                .iter()
+                .any(|line| line.starts_with("admin on "))
+                .then_some(())
         });
         gateway
     }
@@ -144,7 +161,10 @@ fn share_compiled(data_dir: &Path) {
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
     let compiled = data_dir.join("compiled");
-    private.create(data_dir).and_then(|()| private.create(&compiled)).expect("the data_dir can be made");
+    private
+        .create(data_dir)
+        .and_then(|()| private.create(&compiled))
+        .expect("the data_dir can be made");
     for file in fs::read_dir(shared).expect("the compiled guests are there") {
         let file = file.expect("a folder can be read");
         let to = compiled.join(file.file_name());
@@ -209,7 +229,9 @@ impl Gateway {
     /// Where the admin API listens.
     #[track_caller]
     pub(crate) fn admin_address(&self) -> SocketAddr {
-        let text = self.running.stderr.wait("the admin address", |line| line.strip_prefix("admin on ").map(str::to_owned));
+        let text = self.running.stderr.wait("the admin address", |line| {
+            line.strip_prefix("admin on ").map(str::to_owned)
+        });
         text.parse().unwrap_or_else(|_| panic!("{text} is no TCP address"))
     }
 
@@ -231,7 +253,10 @@ impl Gateway {
     /// GET on a connection of its own, from the host of a component: its name, as [`Builder::component`] routes it.
     #[track_caller]
     pub(crate) fn get(&self, component: &str, target: &str) -> Response {
-        self.send(component, &format!("GET {target} HTTP/1.1\r\nhost: {{host}}\r\nconnection: close\r\n\r\n"))
+        self.send(
+            component,
+            &format!("GET {target} HTTP/1.1\r\nhost: {{host}}\r\nconnection: close\r\n\r\n"),
+        )
     }
 
     /// Sends `request`, in which `{host}` stands for the component's host, on a connection of its own.
@@ -245,10 +270,19 @@ impl Gateway {
     /// A request to the admin API: `admin("GET", "/healthz", &[])`.
     #[track_caller]
     pub(crate) fn admin(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Response {
-        let fields = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
-        let host = if fields.to_ascii_lowercase().contains("host:") { "" } else { "host: localhost\r\n" };
+        let fields = fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect::<String>();
+        let host = if fields.to_ascii_lowercase().contains("host:") {
+            ""
+        } else {
+            "host: localhost\r\n"
+        };
         let mut raw = Raw::connect(self.admin_address());
-        raw.write(format!("{method} {target} HTTP/1.1\r\n{host}{fields}connection: close\r\n\r\n"));
+        raw.write(format!(
+            "{method} {target} HTTP/1.1\r\n{host}{fields}connection: close\r\n\r\n"
+        ));
         raw.response_to(method)
     }
 
@@ -277,29 +311,51 @@ impl Gateway {
     /// Waits until a metric has this value.
     #[track_caller]
     pub(crate) fn wait_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        wait::until_true((name, labels, value), || (self.metric(name, labels) - value).abs() < 1e-9);
+        let mut last = f64::NAN;
+        let is_reached = wait::try_until(|| {
+            last = self.metric(name, labels);
+            ((last - value).abs() < 1e-9).then_some(())
+        });
+        assert!(
+            is_reached.is_some(),
+            "{name} {labels:?} is {last} and does not become {value}"
+        );
     }
 
     /// Every line of the log so far that is an event, with its fields.
     pub(crate) fn log(&self) -> Vec<Json> {
-        self.running.stderr.all().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.running
+            .stderr
+            .all()
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// Waits for an event in the log.
     #[track_caller]
     pub(crate) fn wait_log(&self, what: &str, is_it: impl Fn(&Json) -> bool) -> Json {
-        self.running.stderr.wait(what, |line| serde_json::from_str(line).ok().filter(&is_it))
+        self.running
+            .stderr
+            .wait(what, |line| serde_json::from_str(line).ok().filter(&is_it))
     }
 
     /// Waits for a line of the access log.
     #[track_caller]
     pub(crate) fn wait_access(&self, what: &str, is_it: impl Fn(&Json) -> bool) -> Json {
-        self.running.stdout.wait(what, |line| serde_json::from_str(line).ok().filter(&is_it))
+        self.running
+            .stdout
+            .wait(what, |line| serde_json::from_str(line).ok().filter(&is_it))
     }
 
     /// Every line of the access log so far.
     pub(crate) fn access(&self) -> Vec<Json> {
-        self.running.stdout.all().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.running
+            .stdout
+            .all()
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// Changes the configuration file; nothing is in force before [`Gateway::reload`].

@@ -92,12 +92,20 @@ pub(crate) struct Loader {
 
 impl Loader {
     pub(crate) fn start(load: &Load) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a runtime can be made");
         let shared = Arc::new(Shared::default());
         let task = |number| {
-            let connection =
-                Connection { load: load.clone(), shared: Arc::clone(&shared), number, requests: 0, stream: None };
+            let connection = Connection {
+                load: load.clone(),
+                shared: Arc::clone(&shared),
+                number,
+                requests: 0,
+                stream: None,
+            };
             runtime.spawn(connection.run())
         };
         let tasks = (0..load.connections).map(task).collect();
@@ -108,7 +116,9 @@ impl Loader {
     #[track_caller]
     pub(crate) fn wait_warm(&self) {
         let warm = || self.shared.warm.load(Ordering::Relaxed);
-        wait::until_true("every connection of the load to be answered", || warm() == self.tasks.len());
+        wait::until_true("every connection of the load to be answered", || {
+            warm() == self.tasks.len()
+        });
     }
 
     /// Answers so far.
@@ -131,7 +141,9 @@ impl Loader {
             }
         };
         self.runtime.block_on(async {
-            tokio::time::timeout(wait::PATIENCE * 2, all).await.expect("the load ends in time");
+            tokio::time::timeout(wait::PATIENCE * 2, all)
+                .await
+                .expect("the load ends in time");
         });
         std::mem::take(&mut self.shared.report.lock().unwrap())
     }
@@ -159,28 +171,34 @@ impl Connection {
             let Some(stream) = self.open().await else { return };
             self.requests += 1;
             let (answer, stream) = ask(stream, &self.request()).await;
-            let mut report = self.shared.report.lock().unwrap();
-            match answer {
-                Asked::Answered(answer) => {
-                    report.latencies.push(answer.asked.elapsed());
-                    *report.answers.entry((answer.status, answer.code.clone().unwrap_or_default())).or_default() += 1;
-                    if let Err(why) = (self.load.check)(&answer) {
-                        report.failures.push(why);
-                    }
-                    if answer.closes {
-                        report.closed_announced += 1;
-                    } else {
-                        self.stream = Some(stream);
-                    }
-                    if self.requests == 1 {
-                        self.shared.warm.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                Asked::Unanswered => drop(report.unanswered.insert(self.id())),
-                Asked::Failed(why) => report.failures.push(why),
-            }
-            drop(report);
+            self.record(answer, stream);
             self.pause().await;
+        }
+    }
+
+    fn record(&mut self, answer: Asked, stream: TcpStream) {
+        let mut report = self.shared.report.lock().unwrap();
+        match answer {
+            Asked::Answered(answer) => {
+                report.latencies.push(answer.asked.elapsed());
+                *report
+                    .answers
+                    .entry((answer.status, answer.code.clone().unwrap_or_default()))
+                    .or_default() += 1;
+                if let Err(why) = (self.load.check)(&answer) {
+                    report.failures.push(why);
+                }
+                if answer.closes {
+                    report.closed_announced += 1;
+                } else {
+                    self.stream = Some(stream);
+                }
+                if self.requests == 1 {
+                    self.shared.warm.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Asked::Unanswered => drop(report.unanswered.insert(self.id())),
+            Asked::Failed(why) => report.failures.push(why),
         }
     }
 
@@ -190,7 +208,12 @@ impl Connection {
 
     fn request(&self) -> String {
         let joint = if self.load.path.contains('?') { '&' } else { '?' };
-        format!("GET {}{joint}n={} HTTP/1.1\r\nhost: {}.test\r\n\r\n", self.load.path, self.id(), self.load.component)
+        format!(
+            "GET {}{joint}n={} HTTP/1.1\r\nhost: {}.test\r\n\r\n",
+            self.load.path,
+            self.id(),
+            self.load.component
+        )
     }
 
     /// The connection there is, unless it was closed meanwhile, else a new one; `None` where none is taken.
@@ -217,7 +240,9 @@ impl Connection {
         }
         let spread = (self.number * 7919 + self.requests * 104_729) % 1000;
         let pause = self.load.pause.mul_f64(spread as f64 / 1000.0);
-        let Some(stream) = &self.stream else { return tokio::time::sleep(pause).await };
+        let Some(stream) = &self.stream else {
+            return tokio::time::sleep(pause).await;
+        };
         // Ends early when the gateway closes.
         let _ = tokio::time::timeout(pause, stream.readable()).await;
     }
@@ -243,7 +268,10 @@ async fn ask(mut stream: TcpStream, request: &str) -> (Asked, TcpStream) {
             }
             end => {
                 let got = String::from_utf8_lossy(&bytes);
-                return (Asked::Failed(format!("{request:?}: cut with {end:?} after {got:?}")), stream);
+                return (
+                    Asked::Failed(format!("{request:?}: cut with {end:?} after {got:?}")),
+                    stream,
+                );
             }
         }
     }
@@ -257,7 +285,10 @@ fn parse(bytes: &[u8], asked: Instant) -> Result<Option<Answer>, String> {
         return Ok(None);
     };
     let field = |name: &str| {
-        let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+        let field = head
+            .headers
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(field.value).ok()
     };
     let rest = &bytes[at..];
@@ -275,16 +306,26 @@ fn parse(bytes: &[u8], asked: Instant) -> Result<Option<Answer>, String> {
     let Some(body) = body else { return Ok(None) };
     let status = head.code.ok_or("an answer without a status")?;
     let code = field("tidegate-error").map(str::to_owned);
-    Ok(Some(Answer { status, code, body, asked, closes: field("connection") == Some("close") }))
+    Ok(Some(Answer {
+        status,
+        code,
+        body,
+        asked,
+        closes: field("connection") == Some("close"),
+    }))
 }
 
 fn dechunk(mut rest: &[u8]) -> Result<Option<Vec<u8>>, String> {
     let mut body = Vec::new();
     loop {
         let size = httparse::parse_chunk_size(rest).map_err(|error| error.to_string())?;
-        let httparse::Status::Complete((at, size)) = size else { return Ok(None) };
+        let httparse::Status::Complete((at, size)) = size else {
+            return Ok(None);
+        };
         let size = usize::try_from(size).map_err(|error| error.to_string())?;
-        let Some(chunk) = rest.get(at..at + size + 2) else { return Ok(None) };
+        let Some(chunk) = rest.get(at..at + size + 2) else {
+            return Ok(None);
+        };
         if size == 0 {
             return Ok(Some(body));
         }
@@ -302,6 +343,16 @@ pub(crate) fn allow_descriptors(count: u64) {
         return;
     }
     let maximum = now.maximum;
-    assert!(maximum.is_none_or(|maximum| maximum >= count), "`ulimit -Hn` is {maximum:?}; {count} are needed");
-    setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum }).expect("the soft limit can be raised");
+    assert!(
+        maximum.is_none_or(|maximum| maximum >= count),
+        "`ulimit -Hn` is {maximum:?}; {count} are needed"
+    );
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(count),
+            maximum,
+        },
+    )
+    .expect("the soft limit can be raised");
 }

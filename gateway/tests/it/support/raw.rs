@@ -62,7 +62,11 @@ impl Response {
     /// Asserts a fault of the gateway's own: its status, and its code in the field and on the page.
     #[track_caller]
     pub(crate) fn is_fault(&self, status: u16, code: &str) -> &Self {
-        assert_eq!((self.status, self.field("tidegate-error")), (status, Some(code)), "{self:?}");
+        assert_eq!(
+            (self.status, self.field("tidegate-error")),
+            (status, Some(code)),
+            "{self:?}"
+        );
         assert!(self.text().contains(&format!("code: {code}\n")), "{self:?}");
         self
     }
@@ -75,7 +79,10 @@ impl Response {
 }
 
 fn find<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
-    fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    fields
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
 }
 
 impl Raw {
@@ -89,20 +96,32 @@ impl Raw {
     pub(crate) fn over_tcp(tcp: TcpStream) -> Self {
         tcp.set_read_timeout(Some(READ_TIMEOUT)).expect("a TCP option");
         let stream = Box::new(tcp.try_clone().expect("a socket can be cloned"));
-        Self { stream, tcp: Some(tcp), held: Vec::new() }
+        Self {
+            stream,
+            tcp: Some(tcp),
+            held: Vec::new(),
+        }
     }
 
     #[track_caller]
     pub(crate) fn connect_unix(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a socket option");
-        Self { stream: Box::new(stream), tcp: None, held: Vec::new() }
+        Self {
+            stream: Box::new(stream),
+            tcp: None,
+            held: Vec::new(),
+        }
     }
 
     /// Over something else, such as TLS on `tcp`.
     pub(crate) fn over(stream: Box<dyn Stream>, tcp: TcpStream) -> Self {
         tcp.set_read_timeout(Some(READ_TIMEOUT)).expect("a TCP option");
-        Self { stream, tcp: Some(tcp), held: Vec::new() }
+        Self {
+            stream,
+            tcp: Some(tcp),
+            held: Vec::new(),
+        }
     }
 
     /// Writes all of it. A connection that was closed from the other side is no failure here: what counts is what
@@ -140,7 +159,10 @@ impl Raw {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    panic!("nothing to read for {READ_TIMEOUT:?}; held: {:?}", String::from_utf8_lossy(&self.held));
+                    panic!(
+                        "nothing to read for {READ_TIMEOUT:?}; held: {:?}",
+                        String::from_utf8_lossy(&self.held)
+                    );
                 }
                 // ECONNRESET, or TLS that ended without its close_notify.
                 Err(_) => return false,
@@ -184,7 +206,11 @@ impl Raw {
     #[track_caller]
     pub(crate) fn is_closed(&mut self) {
         let rest = self.rest();
-        assert!(rest.is_empty(), "expected the end, got {:?}", String::from_utf8_lossy(&rest));
+        assert!(
+            rest.is_empty(),
+            "expected the end, got {:?}",
+            String::from_utf8_lossy(&rest)
+        );
     }
 
     /// The next answer, to anything but HEAD.
@@ -216,7 +242,11 @@ impl Raw {
         let mut space = [httparse::EMPTY_HEADER; 128];
         let mut parsed = httparse::Response::new(&mut space);
         let status = parsed.parse(&bytes);
-        assert!(matches!(status, Ok(httparse::Status::Complete(_))), "{:?}", String::from_utf8_lossy(&bytes));
+        assert!(
+            matches!(status, Ok(httparse::Status::Complete(_))),
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
         Some(Response {
             status: parsed.code.expect("a complete head has a status"),
             fields: fields(parsed.headers),
@@ -279,7 +309,9 @@ impl Raw {
             }
             let line = String::from_utf8(line).expect("a trailer is text");
             let (name, value) = line.split_once(':').expect("a trailer has a name");
-            response.trailers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+            response
+                .trailers
+                .push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         response.end = End::Cut;
     }
@@ -287,5 +319,8 @@ impl Raw {
 
 fn fields(headers: &[httparse::Header<'_>]) -> Vec<(String, String)> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    headers.iter().map(|field| (field.name.to_ascii_lowercase(), text(field.value))).collect()
+    headers
+        .iter()
+        .map(|field| (field.name.to_ascii_lowercase(), text(field.value)))
+        .collect()
 }

@@ -31,19 +31,30 @@ async fn in_time<F: Future>(future: F) -> F::Output {
 impl Streams {
     #[track_caller]
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a runtime can be made");
         let (sender, driver) = runtime.block_on(in_time(async {
-            let tcp = TcpStream::connect(address).await.expect("the gateway takes connections");
+            let tcp = TcpStream::connect(address)
+                .await
+                .expect("the gateway takes connections");
             let (sender, connection) = Builder::new().handshake(tcp).await.expect("an HTTP/2 handshake");
             (sender, tokio::spawn(connection))
         }));
-        Self { runtime, sender, driver }
+        Self {
+            runtime,
+            sender,
+            driver,
+        }
     }
 
     /// Sends a request's head to the host `NAME.test`; `POST` leaves its body open.
     pub(crate) fn ask(&mut self, method: &str, component: &str, path: &str) -> Result<Asked, Error> {
-        let request = Request::builder().method(method).uri(format!("http://{component}.test{path}"));
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{component}.test{path}"));
         let request = request.body(()).expect("the request is valid");
         let mut sender = self.runtime.block_on(in_time(self.sender.clone().ready()))?;
         let (response, upload) = sender.send_request(request, method != "POST")?;

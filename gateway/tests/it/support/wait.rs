@@ -9,13 +9,20 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Polls until `condition` gives a value.
 #[track_caller]
-pub(crate) fn until<T>(what: impl Debug, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: impl Debug, condition: impl FnMut() -> Option<T>) -> T {
+    try_until(condition).unwrap_or_else(|| panic!("waited {PATIENCE:?} for {what:?}"))
+}
+
+/// Polls until `condition` gives a value; `None` where it does not.
+pub(crate) fn try_until<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition() {
-            return value;
+            return Some(value);
         }
-        assert!(Instant::now() < end, "waited {PATIENCE:?} for {what:?}");
+        if Instant::now() >= end {
+            return None;
+        }
         // Nobody unparks this thread: it is the pause between two looks.
         thread::park_timeout(Duration::from_millis(5));
     }
