@@ -75,8 +75,10 @@ pub const HOPS_COUNT: u8 = 8;
 pub const MEMORY_BYTES: u64 = 64 * 1024 * 1024;
 /// The largest memory limit that may be configured: what one pool slot reserves.
 pub const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
-/// The smallest: one wasm page.
-pub const MEMORY_BYTES_MIN: u64 = 64 * 1024;
+/// The smallest: one page.
+pub const MEMORY_BYTES_MIN: u64 = WASM_PAGE_BYTES;
+/// A page of linear memory (WebAssembly core specification §4.2.8): what memories are counted in.
+pub const WASM_PAGE_BYTES: u64 = 64 * 1024;
 /// From dispatch to the response head. 504 beyond it.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 /// From dispatch to the end of the guest's work. Zero: none beyond the write timeout.

@@ -114,6 +114,11 @@ pub enum LoadError {
     },
 }
 
+/// Bytes that the largest memory starts with; wasmtime counts them in pages.
+fn starting_bytes(required: &wasmtime::ResourcesRequired) -> u64 {
+    required.max_initial_memory_size.unwrap_or(0).saturating_mul(limits::WASM_PAGE_BYTES)
+}
+
 fn list(names: &[String]) -> String {
     if names.is_empty() {
         "nothing".to_owned()
@@ -287,7 +292,7 @@ impl Loader {
                 .map(|import| (import.clone(), served.contains(&import.name)))
                 .collect(),
             exports: surface.exports,
-            memories: required.map_or((0, 0), |r| (r.num_memories, r.max_initial_memory_size.unwrap_or(0))),
+            memories: required.map_or((0, 0), |required| (required.num_memories, starting_bytes(&required))),
         })
     }
 
@@ -304,7 +309,7 @@ impl Loader {
         let Some(required) = compiled.resources_required() else {
             return Ok(1);
         };
-        let needs = required.max_initial_memory_size.unwrap_or(0);
+        let needs = starting_bytes(&required);
         if needs > config.limits.memory {
             return Err(LoadError::Memory {
                 needs,

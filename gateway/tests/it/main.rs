@@ -5,6 +5,8 @@ mod golden {
     pub(crate) mod malformed;
     pub(crate) mod unusual;
 }
+mod admin;
+mod cli;
 mod detached;
 mod disconnect;
 mod drain;
@@ -14,3 +16,4 @@ mod malformed;
 mod order;
 mod storm;
 mod support;
+mod tls;

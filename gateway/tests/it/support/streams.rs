@@ -69,11 +69,14 @@ impl Streams {
 
     /// The next data of a response; `None` at its end.
     pub(crate) fn data(&self, body: &mut RecvStream) -> Result<Option<Bytes>, Error> {
-        let data = self.runtime.block_on(in_time(body.data())).transpose()?;
-        if let Some(data) = &data {
+        while let Some(data) = self.runtime.block_on(in_time(body.data())).transpose()? {
             body.flow_control().release_capacity(data.len())?;
+            // An empty frame only brings the end of the stream.
+            if !data.is_empty() {
+                return Ok(Some(data));
+            }
         }
-        Ok(data)
+        Ok(None)
     }
 
     /// A GET, its answer read to the end: status and body.
