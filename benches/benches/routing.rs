@@ -157,7 +157,8 @@ fn query<'q>(host: &'q str, path: &'q str, headers: &'q HeaderMap) -> Query<'q> 
 }
 
 fn lookup(criterion: &mut Criterion) {
-    let kinds: [(&str, fn(usize) -> Set); 4] = [
+    type Make = fn(usize) -> Set;
+    let kinds: [(&str, Make); 4] = [
         ("hit, many hosts", |count| hits(Hosts::Many, count)),
         ("hit, one host", |count| hits(Hosts::One, count)),
         ("miss", misses),

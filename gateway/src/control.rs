@@ -6,6 +6,6 @@ mod data_dir;
 mod gateway;
 mod token;
 
-pub use build::BuildError;
+pub use build::{BuildError, External};
 pub use data_dir::DataDirError;
-pub use gateway::{External, Gateway, GatewayOptions, ReloadError, Reread, StartError, Status};
+pub use gateway::{Gateway, GatewayOptions, ReloadError, Reread, StartError, Status};

@@ -5,6 +5,7 @@
 //! [`run`] is the guest's future with its CPU account, [`stream`] the answer's body while the guest still works,
 //! [`lane`] where guests go that want more than one tick of a connection's thread.
 
+mod artifact;
 mod component;
 mod engine;
 mod inspect;
@@ -17,12 +18,13 @@ mod server;
 mod store;
 mod stream;
 
-pub use component::{Component, State};
+pub use artifact::Artifact;
+pub use component::{Component, Deadlines, State};
 pub use engine::{EngineError, EngineOptions, Engines};
 pub use inspect::{Dialect, Handler, Import, Inspection, NotAComponent};
-pub use invoke::{Deadlines, invoke};
+pub use invoke::invoke;
 pub use lane::Lane;
-pub use loader::{Artifact, LoadError, Loader};
+pub use loader::{LoadError, Loader};
 pub use pool::Pool;
 pub use server::Server;
 pub use store::StoreCtx;

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use crate::{guests, setup, step, tree, workspace};
+use crate::{cache, guests, setup, step, tree, workspace};
 
 pub(crate) fn everything() -> Result<()> {
     let begun = std::time::Instant::now();
@@ -75,7 +75,8 @@ fn without_compiler() -> Result<()> {
     step::run(
         "clippy without `jit`",
         command.arg("clippy").args(features).args(["--", "--deny", "warnings"]),
-    )
+    )?;
+    cache::proof()
 }
 
 /// That the fuzz targets still build. Running them is for a person with time and a nightly toolchain.

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod bench;
+mod cache;
 mod certificate;
 mod check;
 mod demo;

@@ -1,15 +1,14 @@
 //! Snapshots from configurations. What did not change is taken over from the snapshot in force: its compiled code,
 //! its pool places, its metrics.
 
-use super::gateway::External;
 use crate::config::{ComponentConfig, Config, ConfigError, ConfigErrors, Name, RouteConfig, TargetConfig};
 use crate::runtime::{Artifact, Component, Deadlines, LoadError, Loader};
-use crate::snapshot::{Fixed, Route, Snapshot, Target};
+use crate::snapshot::{DynHandler, Fixed, Route, Snapshot, Target};
 use crate::telemetry::metrics::Registry;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tidegate_routing::RouteTable;
+use tidegate_routing::{RouteSpec, RouteTable};
 
 /// A configuration that cannot be put into force.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +19,15 @@ pub enum BuildError {
     /// The routes passed the configuration's check and yet do not compile.
     #[error("the routes cannot be compiled: {0}")]
     Routes(String),
+}
+
+/// A route that the embedding program answers itself.
+#[derive(Debug)]
+pub struct External {
+    /// Which requests it takes; its name is that of its metrics and log lines.
+    pub spec: RouteSpec,
+    /// What answers them.
+    pub handler: Arc<dyn DynHandler>,
 }
 
 /// Makes snapshots.

@@ -1,7 +1,7 @@
 //! One running gateway: started from a configuration, changed by reloads, ended in order.
 
 use super::admin;
-use super::build::{BuildError, Builder};
+use super::build::{BuildError, Builder, External};
 use super::data_dir::{DataDir, DataDirError};
 use super::token::Token;
 use crate::config::{AccessLogConfig, AdminAddress, Config, ConfigErrors, GatewayConfig, Name};
@@ -9,7 +9,7 @@ use crate::door::{Doors, ListenError};
 use crate::hosts::Host;
 use crate::limits;
 use crate::runtime::{EngineError, EngineOptions, Engines, Lane, LoadError, Loader, Server, StoreCtx};
-use crate::snapshot::{Current, DynHandler, Snapshot};
+use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::access::{AccessLog, AccessLogError, AccessLogWriter, Query, Sink};
 use crate::telemetry::metrics::Registry;
 use std::io;
@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tidegate_routing::{PathSpec, RouteSpec};
+use tidegate_routing::PathSpec;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,15 +33,6 @@ pub struct GatewayOptions {
     pub hosts: Vec<Box<dyn Host<StoreCtx>>>,
     /// Routes answered by the embedding program, ranked behind the configuration's where all else is equal.
     pub external: Vec<External>,
-}
-
-/// A route that the embedding program answers itself.
-#[derive(Debug)]
-pub struct External {
-    /// Which requests it takes; its name is that of its metrics and log lines.
-    pub spec: RouteSpec,
-    /// What answers them.
-    pub handler: Arc<dyn DynHandler>,
 }
 
 impl std::fmt::Debug for GatewayOptions {

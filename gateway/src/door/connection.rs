@@ -150,7 +150,7 @@ where
         move |request| service::serve(Arc::clone(&door), Arc::clone(&connection), u64::MAX, request)
     });
     let header_bytes = u32::try_from(connection.listener.limits().header_bytes).unwrap_or(u32::MAX);
-    let mut builder = http2::Builder::new(Spawn);
+    let mut builder = http2::Builder::new(Spawn(Arc::clone(connection)));
     builder
         .max_concurrent_streams(limits::H2_STREAMS_COUNT)
         .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS_COUNT)
@@ -179,8 +179,8 @@ where
 }
 
 /// Runs HTTP/2 streams on the connection's own door.
-#[derive(Clone, Copy)]
-struct Spawn;
+#[derive(Clone)]
+struct Spawn(Arc<Connection>);
 
 impl<F> hyper::rt::Executor<F> for Spawn
 where
@@ -189,6 +189,7 @@ where
 {
     fn execute(&self, stream: F) {
         // A stream ends with its connection: the connection's end fails whatever the stream waits for.
-        tokio::spawn(stream);
+        let task = tokio::spawn(stream);
+        self.0.spawned(task.abort_handle());
     }
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,14 @@ pub(super) enum Order {
     Kill,
 }
 
+/// A request on a connection.
+#[derive(Clone)]
+struct UnderWay {
+    cx: RequestCx,
+    /// The task of its HTTP/2 stream.
+    stream: Option<AbortHandle>,
+}
+
 /// One connection.
 pub(super) struct Connection {
     pub(super) client: Client,
@@ -71,7 +80,9 @@ pub(super) struct Connection {
     blocked_since: AtomicU32,
     order: AtomicU8,
     waker: AtomicWaker,
-    requests: Mutex<SmallVec<[RequestCx; 1]>>,
+    requests: Mutex<SmallVec<[UnderWay; 1]>>,
+    /// The tasks of HTTP/2 streams whose request has not begun.
+    spawned: Mutex<SmallVec<[AbortHandle; 1]>>,
     /// Which request, counted from one, is answered by the guard, and how; the ordinal is zero where none is.
     refused_at: AtomicU64,
     refusal: Mutex<Option<super::guard::Rejection>>,
@@ -93,13 +104,14 @@ impl Connection {
             order: AtomicU8::new(Order::GoOn as u8),
             waker: AtomicWaker::new(),
             requests: Mutex::new(SmallVec::new()),
+            spawned: Mutex::new(SmallVec::new()),
             refused_at: AtomicU64::new(0),
             refusal: Mutex::new(None),
             is_h2: AtomicBool::new(false),
         }
     }
 
-    fn requests(&self) -> MutexGuard<'_, SmallVec<[RequestCx; 1]>> {
+    fn requests(&self) -> MutexGuard<'_, SmallVec<[UnderWay; 1]>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,14 +139,15 @@ impl Connection {
 
     /// A request began.
     pub(super) fn begin(&self, cx: RequestCx) {
-        self.requests().push(cx);
+        let stream = if self.is_h2() { self.own_stream() } else { None };
+        self.requests().push(UnderWay { cx, stream });
         self.enter(Phase::Busy);
     }
 
     /// A request ended: its answer is out, or nobody wants it.
     pub(super) fn end(&self, cx: &RequestCx) {
         let mut requests = self.requests();
-        if let Some(at) = requests.iter().position(|other| other.is(cx)) {
+        if let Some(at) = requests.iter().position(|other| other.cx.is(cx)) {
             requests.swap_remove(at);
         }
         let idle = requests.is_empty();
@@ -147,9 +160,22 @@ impl Connection {
     /// Stops every request under way.
     pub(super) fn cancel(&self, cause: Cause) {
         let requests = self.requests().clone();
-        for cx in requests {
-            cx.call().cancel(cause);
+        for request in requests {
+            request.cx.call().cancel(cause);
         }
+    }
+
+    /// A task was made for an HTTP/2 stream.
+    pub(super) fn spawned(&self, stream: AbortHandle) {
+        self.spawned.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+    }
+
+    /// The stream whose task this is called in.
+    fn own_stream(&self) -> Option<AbortHandle> {
+        let task = tokio::task::try_id()?;
+        let mut spawned = self.spawned.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = spawned.iter().position(|stream| stream.id() == task)?;
+        Some(spawned.swap_remove(at))
     }
 
     pub(super) fn blocked(&self, is_blocked: bool) {
@@ -260,7 +286,9 @@ impl Connection {
     fn look_at_requests(&self, now: Instant, limits: &crate::config::ListenerLimits) {
         let requests = {
             let requests = self.requests();
-            let is_old = |cx: &RequestCx| now.saturating_duration_since(cx.call().started()) >= limits::WATCH_INTERVAL;
+            let is_old = |request: &UnderWay| {
+                now.saturating_duration_since(request.cx.call().started()) >= limits::WATCH_INTERVAL
+            };
             if !requests.iter().any(is_old) {
                 return;
             }
@@ -274,11 +302,16 @@ impl Connection {
             rate_bytes_min: limits::BODY_RATE_BYTES_MIN,
             write: limits.write_timeout,
         };
-        for cx in requests {
-            let call = cx.call();
+        for request in requests {
+            let call = request.cx.call();
             // Stopped at an earlier look and still here: nothing polls its answer, so only this ends it.
             if call.is_head_sent() && call.cause().is_some() {
-                return self.kill(Cause::ClientGone, None);
+                let Some(stream) = &request.stream else {
+                    return self.kill(Cause::ClientGone, None);
+                };
+                // Its neighbours on the connection go on: dropped before its end, the stream is reset.
+                stream.abort();
+                continue;
             }
             let Some(cause) = call.overdue(now, patience) else {
                 continue;
@@ -358,13 +391,15 @@ impl Registry {
             slots.all.len() - 1
         });
         if let Some(slot) = slots.all.get_mut(at) {
-            *slot = Some(connection);
+            *slot = Some(Arc::clone(&connection));
         }
         slots.open += 1;
         let first = slots.open == 1;
         drop(slots);
         if first {
+            // The clock stood still while there was none to look at.
             self.clock.tick();
+            connection.restart();
             self.wake.notify_one();
         }
         Registered {

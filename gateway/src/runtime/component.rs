@@ -1,10 +1,9 @@
 //! One deployed version of a component: what it may do, how its store data is made, and its place in the pool.
 
+use super::artifact::Artifact;
 use super::engine::Clock;
 use super::inspect::Handler;
-use super::invoke::Deadlines;
 use super::lane::Lane;
-use super::loader::Artifact;
 use super::pool::{Gate, Pool};
 use super::run::Shared;
 use super::store::StoreCtx;
@@ -75,6 +74,15 @@ impl Pre {
             Self::P3(pre) => pre.instance_pre(),
         }
     }
+}
+
+/// How long a call may take, from its dispatch; `None` is no such limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deadlines {
+    /// To the answer's head.
+    pub head: Option<Duration>,
+    /// To the end of the guest's work.
+    pub body: Option<Duration>,
 }
 
 /// What components share with the rest of the gateway.

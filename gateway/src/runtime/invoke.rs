@@ -3,7 +3,7 @@
 //! The guest is polled here, in the task of its connection. It moves to the lane only when it computes for longer
 //! than a tick; it is boxed and shared with nobody until then.
 
-use super::component::{Component, Pre};
+use super::component::{Component, Deadlines, Pre};
 use super::pool::Places;
 use super::run::{Answer, Head, Run, Shared};
 use super::store::StoreCtx;
@@ -26,15 +26,6 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::p3::{Request as P3Request, bindings::http::types::ErrorCode as P3ErrorCode};
 use wasmtime_wasi_http::{FieldMap, WasiBody, WasiHttpView};
 
-/// How long a call may take, from its dispatch; `None` is no such limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deadlines {
-    /// To the answer's head.
-    pub head: Option<Duration>,
-    /// To the end of the guest's work.
-    pub body: Option<Duration>,
-}
-
 /// Calls `component` with `request`.
 ///
 /// The answer's body may still be in the making: it drives the guest when it is polled, and stops it when it is
@@ -54,20 +45,8 @@ pub async fn invoke(
     let method = request.method().clone();
     let store = component.new_store(cx);
     let shared = Arc::clone(store.data().shared());
-    let guest = match &component.pre {
-        Pre::P2(pre) => Run::new(
-            guest_p2(pre.clone(), store, request, Arc::clone(component)),
-            Arc::clone(&shared),
-            Arc::clone(component),
-            places,
-        ),
-        Pre::P3(pre) => Run::new(
-            guest_p3(pre.clone(), store, request, Arc::clone(component)),
-            Arc::clone(&shared),
-            Arc::clone(component),
-            places,
-        ),
-    };
+    let work = guest(store, request, Arc::clone(component));
+    let guest = Run::new(work, Arc::clone(&shared), Arc::clone(component), places);
     let answer = Answering {
         guest: Guest::Here(guest),
         shared: Arc::clone(&shared),
@@ -181,21 +160,21 @@ impl GuestBody {
     }
 }
 
-/// A 0.2 guest from instantiation to its return.
-async fn guest_p2(
-    pre: ProxyPre<StoreCtx>,
-    mut store: Store<StoreCtx>,
-    request: Request<Body>,
-    component: Arc<Component>,
-) -> Result<(), Fault> {
+/// A guest from instantiation to its end.
+async fn guest(mut store: Store<StoreCtx>, request: Request<Body>, component: Arc<Component>) -> Result<(), Fault> {
     let shared = Arc::clone(store.data().shared());
-    let end = call_p2(&pre, &mut store, request, &shared, &component).await;
+    let end = match &component.pre {
+        Pre::P2(pre) => call_p2(pre, &mut store, request, &shared, &component).await,
+        Pre::P3(pre) => call_p3(pre, &mut store, request, &shared, &component).await,
+    };
     let end = end.map_err(|error| shared.fault_of(&error));
+    // Before the store goes: whoever sees the answer's body end can then tell a finished guest from a trapped one.
     shared.set_end(end.clone());
     drop(store);
     end
 }
 
+/// Calls a 0.2 guest; it has ended when it returns.
 async fn call_p2(
     pre: &ProxyPre<StoreCtx>,
     store: &mut Store<StoreCtx>,
@@ -224,21 +203,7 @@ async fn call_p2(
         .await
 }
 
-/// A 0.3 guest from instantiation until nothing of it is left to do.
-async fn guest_p3(
-    pre: ServicePre<StoreCtx>,
-    mut store: Store<StoreCtx>,
-    request: Request<Body>,
-    component: Arc<Component>,
-) -> Result<(), Fault> {
-    let shared = Arc::clone(store.data().shared());
-    let end = call_p3(&pre, &mut store, request, &shared, &component).await;
-    let end = end.map_err(|error| shared.fault_of(&error));
-    shared.set_end(end.clone());
-    drop(store);
-    end
-}
-
+/// Calls a 0.3 guest; it has ended when nothing of it is left to do.
 async fn call_p3(
     pre: &ServicePre<StoreCtx>,
     store: &mut Store<StoreCtx>,

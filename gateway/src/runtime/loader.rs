@@ -3,6 +3,7 @@
 //! Compiled components are native code. They are loaded only from the cache in `data_dir/compiled`, which this
 //! process made with mode 0700, and whose file names carry the digest of the wasm they came from.
 
+use super::artifact::Artifact;
 use super::component::{Component, Pre};
 use super::engine::Engines;
 use super::inspect::{self, Dialect, Inspection, NotAComponent, Surface};
@@ -13,9 +14,7 @@ use crate::config::ComponentConfig;
 use crate::hosts::{Host, WasiConfig, WasiHttp, WasiLogging, WasiStandard};
 use crate::limits;
 use crate::telemetry::metrics::Registry;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -116,7 +115,10 @@ pub enum LoadError {
 
 /// Bytes that the largest memory starts with; wasmtime counts them in pages.
 fn starting_bytes(required: &wasmtime::ResourcesRequired) -> u64 {
-    required.max_initial_memory_size.unwrap_or(0).saturating_mul(limits::WASM_PAGE_BYTES)
+    required
+        .max_initial_memory_size
+        .unwrap_or(0)
+        .saturating_mul(limits::WASM_PAGE_BYTES)
 }
 
 fn list(names: &[String]) -> String {
@@ -125,63 +127,6 @@ fn list(names: &[String]) -> String {
     } else {
         names.join(", ")
     }
-}
-
-/// A component's bytes with their digest.
-#[derive(Clone)]
-pub struct Artifact {
-    wasm: Vec<u8>,
-    digest: String,
-}
-
-impl Artifact {
-    /// Reads a component file.
-    ///
-    /// # Errors
-    /// When it cannot be read or is too large.
-    pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let error = |source| LoadError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let bytes = fs::metadata(path).map_err(error)?.len();
-        if bytes > limits::COMPONENT_BYTES {
-            return Err(LoadError::TooLarge {
-                path: path.to_owned(),
-                bytes,
-            });
-        }
-        Ok(Self::new(fs::read(path).map_err(error)?))
-    }
-
-    /// Bytes that are here already.
-    pub fn new(wasm: Vec<u8>) -> Self {
-        let digest = hex(&Sha256::digest(&wasm));
-        Self { wasm, digest }
-    }
-
-    /// sha256, hex.
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-}
-
-impl std::fmt::Debug for Artifact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Artifact")
-            .field("digest", &self.digest)
-            .field("bytes", &self.wasm.len())
-            .finish()
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// Makes components for both engines.
@@ -237,7 +182,7 @@ impl Loader {
     /// # Errors
     /// Every reason in [`LoadError`].
     pub fn load(&self, artifact: &Artifact, config: &ComponentConfig) -> Result<Component, LoadError> {
-        let surface = Surface::read(&artifact.wasm)?;
+        let surface = Surface::read(artifact.wasm())?;
         let Some(handler) = surface.handler() else {
             return Err(LoadError::NoHandler {
                 exports: surface.exports,
@@ -268,7 +213,7 @@ impl Loader {
     /// # Errors
     /// As [`Self::load`], for what concerns compiling.
     pub fn compile(&self, artifact: &Artifact) -> Result<(), LoadError> {
-        let surface = Surface::read(&artifact.wasm)?;
+        let surface = Surface::read(artifact.wasm())?;
         self.compiled(artifact, surface.dialect).map(drop)
     }
 
@@ -277,14 +222,14 @@ impl Loader {
     /// # Errors
     /// When it is no component or does not compile; what it lacks to be served is in the answer.
     pub fn inspect(&self, artifact: &Artifact) -> Result<Inspection, LoadError> {
-        let surface = Surface::read(&artifact.wasm)?;
+        let surface = Surface::read(artifact.wasm())?;
         let compiled = self.compiled(artifact, surface.dialect)?;
         let engine = self.engines.get(surface.dialect);
         let imports = inspect::imports(&compiled, engine);
         let (_, served) = self.linker(&imports, surface.dialect)?;
         let required = compiled.resources_required();
         Ok(Inspection {
-            digest: artifact.digest.clone(),
+            digest: artifact.digest().to_owned(),
             dialect: surface.dialect,
             handler: surface.handler(),
             imports: imports
@@ -359,7 +304,7 @@ impl Loader {
     }
 
     fn compiled(&self, artifact: &Artifact, dialect: Dialect) -> Result<Compiled, LoadError> {
-        if let Some(found) = self.cached(&artifact.digest, dialect) {
+        if let Some(found) = self.cached(artifact.digest(), dialect) {
             return Ok(found);
         }
         self.compile_new(artifact, dialect)
@@ -379,9 +324,9 @@ impl Loader {
         let engine = self.engines.get(dialect);
         let began = std::time::Instant::now();
         let code = engine
-            .precompile_component(&artifact.wasm)
+            .precompile_component(artifact.wasm())
             .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-        let path = self.cache.join(cache_name(engine, &artifact.digest, dialect));
+        let path = self.cache.join(cache_name(engine, artifact.digest(), dialect));
         let cache_error = |source| LoadError::Cache {
             path: path.clone(),
             source,
@@ -389,7 +334,11 @@ impl Loader {
         let mut file = tempfile::NamedTempFile::new_in(&self.cache).map_err(cache_error)?;
         io::Write::write_all(&mut file, &code).map_err(cache_error)?;
         file.persist(&path).map_err(|error| cache_error(error.error))?;
-        tracing::info!(digest = %artifact.digest, ms = began.elapsed().as_millis() as u64, "compiled");
+        tracing::info!(
+            digest = artifact.digest(),
+            ms = began.elapsed().as_millis() as u64,
+            "compiled"
+        );
         deserialize(engine, &path)
             .ok_or_else(|| cache_error(io::Error::other("a component just written there cannot be mapped")))
     }

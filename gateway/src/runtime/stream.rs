@@ -190,6 +190,8 @@ impl HttpBody for GuestBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
+                // In the lane the end is said before the store is dropped, so it is there by now.
+                let _ = this.guest.poll(cx);
                 let fault = match &this.guest {
                     Guest::Ended(Err(fault)) => fault.clone(),
                     _ => Fault::GuestError(error.to_string()),
@@ -197,7 +199,7 @@ impl HttpBody for GuestBody {
                 this.fail(fault, cx)
             }
             Poll::Ready(None) => {
-                // In the lane the end is said before the store is dropped, so it is there by now.
+                // As above.
                 let _ = this.guest.poll(cx);
                 match this.end() {
                     Some(fault) => this.fail(fault, cx),

@@ -31,7 +31,9 @@ fn a_draining_gateway_is_healthy_and_not_ready() {
     held.write("GET / HTTP/1.1\r\nhost: silent-stream.test\r\n\r\n");
     assert_eq!(held.head().unwrap().status, 200);
     gateway.signal(Signal::TERM);
-    wait::until_true("readiness to fail", || gateway.admin("GET", "/readyz", &[]).status == 503);
+    wait::until_true("readiness to fail", || {
+        gateway.admin("GET", "/readyz", &[]).status == 503
+    });
     gateway.admin("GET", "/healthz", &[]).is(200);
     assert_eq!(gateway.admin_json("/api/snapshot")["ready"], false);
     drop(held);
@@ -44,14 +46,23 @@ fn metrics_are_prometheus_text() {
     gateway.get("hello", "/").is(200);
     gateway.get("trap", "/").is(502);
     let answer = gateway.admin("GET", "/metrics", &[]);
-    assert!(answer.is(200).field("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(
+        answer
+            .is(200)
+            .field("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
     check_exposition(&answer.text());
     gateway.wait_metric("tidegate_requests_total", &[("route", "hello"), ("code", "2xx")], 1.0);
     gateway.wait_metric("tidegate_requests_total", &[("route", "trap"), ("code", "5xx")], 1.0);
     gateway.wait_metric("tidegate_request_duration_seconds_count", &[("route", "hello")], 1.0);
     gateway.wait_metric("tidegate_component_traps_total", &[("component", "trap")], 1.0);
     gateway.wait_metric("tidegate_snapshot_version", &[], 1.0);
-    assert_eq!(gateway.metric("tidegate_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
+    assert_eq!(
+        gateway.metric("tidegate_build_info", &[("version", env!("CARGO_PKG_VERSION"))]),
+        1.0
+    );
 }
 
 /// Every sample has a declared type, every family one declaration, every series is there once.
@@ -70,11 +81,15 @@ fn check_exposition(text: &str) {
         let (sample, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line:?} has no value"));
         assert!(value == "+Inf" || value.parse::<f64>().is_ok(), "{line}");
         assert!(series.insert(sample.to_owned()), "{sample} is there twice");
-        let (name, labels) = sample.split_once('{').map_or((sample, None), |(name, labels)| (name, Some(labels)));
+        let (name, labels) = sample
+            .split_once('{')
+            .map_or((sample, None), |(name, labels)| (name, Some(labels)));
         assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{line}");
         assert!(labels.is_none_or(|labels| labels.ends_with('}')), "{line}");
         let parts = ["", "_bucket", "_sum", "_count"];
-        let is_declared = parts.iter().any(|part| name.strip_suffix(part).is_some_and(|name| families.contains(name)));
+        let is_declared = parts
+            .iter()
+            .any(|part| name.strip_suffix(part).is_some_and(|name| families.contains(name)));
         assert!(is_declared, "{name} has no type above it");
     }
     assert!(series.len() > 20, "{} series", series.len());
@@ -90,25 +105,46 @@ fn what_is_in_force_can_be_read() {
         .start();
     let answer = gateway.admin("GET", "/api/snapshot", &[]);
     let snapshot = body(&answer);
-    assert_eq!((&snapshot["version"], &snapshot["ready"]), (&json!(1), &json!(true)), "{snapshot}");
+    assert_eq!(
+        (&snapshot["version"], &snapshot["ready"]),
+        (&json!(1), &json!(true)),
+        "{snapshot}"
+    );
     let tag = answer.field("etag").expect("a snapshot has an ETag");
     assert!(tag.contains(snapshot["digest"].as_str().unwrap()), "{tag}");
 
     let routes = gateway.admin_json("/api/routes");
     let find = |name: &str| {
-        let route = routes["routes"].as_array().unwrap().iter().find(|route| route["name"] == name);
+        let route = routes["routes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|route| route["name"] == name);
         route.unwrap_or_else(|| panic!("{name} is not in {routes}"))
     };
     assert_eq!(find("greet")["target"], json!({ "component": "hello" }));
     assert_eq!(find("greet")["match"]["path"], "/hello/*");
     assert_eq!(find("greet")["match"]["methods"], json!(["GET"]));
-    assert_eq!(find("old")["target"], json!({ "redirect": { "to": "/new", "status": 301 } }));
+    assert_eq!(
+        find("old")["target"],
+        json!({ "redirect": { "to": "/new", "status": 301 } })
+    );
 
     let components = gateway.admin_json("/api/components");
-    let handlers = components["components"].as_array().unwrap().iter().map(|one| (&one["name"], &one["handler"]));
-    let expected =
-        [("hello", "wasi:http/incoming-handler@0.2"), ("hello-p3", "wasi:http/handler@0.3")].map(|(n, h)| (json!(n), json!(h)));
-    assert_eq!(handlers.map(|(n, h)| (n.clone(), h.clone())).collect::<Vec<_>>(), expected);
+    let handlers = components["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["name"], &one["handler"]));
+    let expected = [
+        ("hello", "wasi:http/incoming-handler@0.2"),
+        ("hello-p3", "wasi:http/handler@0.3"),
+    ]
+    .map(|(n, h)| (json!(n), json!(h)));
+    assert_eq!(
+        handlers.map(|(n, h)| (n.clone(), h.clone())).collect::<Vec<_>>(),
+        expected
+    );
 }
 
 #[test]
@@ -120,9 +156,18 @@ fn writes_need_the_token() {
         let fields = authorization.map(|value| ("authorization", value));
         gateway.admin("POST", "/api/reload", fields.as_slice())
     };
-    for wrong in [None, Some("Bearer "), Some("Bearer 0000"), Some(gateway.bearer().trim_start_matches("Bearer "))] {
+    for wrong in [
+        None,
+        Some("Bearer "),
+        Some("Bearer 0000"),
+        Some(gateway.bearer().trim_start_matches("Bearer ")),
+    ] {
         let answer = reload(wrong);
-        assert_eq!((answer.status, answer.field("www-authenticate")), (401, Some("Bearer")), "{wrong:?}");
+        assert_eq!(
+            (answer.status, answer.field("www-authenticate")),
+            (401, Some("Bearer")),
+            "{wrong:?}"
+        );
     }
     assert_eq!(gateway.admin_json("/api/snapshot")["version"], 1);
     assert_eq!(body(reload(Some(&gateway.bearer())).is(200)), json!({ "version": 2 }));
@@ -166,7 +211,10 @@ fn the_admin_api_can_be_a_unix_socket() {
     ask("GET /readyz HTTP/1.1\r\nhost: any.example\r\nconnection: close\r\n\r\n").is(200);
     ask("POST /api/reload HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").is(401);
     let bearer = gateway.bearer();
-    ask(&format!("POST /api/reload HTTP/1.1\r\nhost: localhost\r\nauthorization: {bearer}\r\nconnection: close\r\n\r\n")).is(200);
+    ask(&format!(
+        "POST /api/reload HTTP/1.1\r\nhost: localhost\r\nauthorization: {bearer}\r\nconnection: close\r\n\r\n"
+    ))
+    .is(200);
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.wait().code(), Some(0));
     assert!(!socket.exists(), "the socket's file goes with the gateway");
@@ -175,7 +223,11 @@ fn the_admin_api_can_be_a_unix_socket() {
 #[test]
 fn a_bad_reload_says_why_and_changes_nothing() {
     let mut gateway = Gateway::with().component("hello").start();
-    let before = gateway.admin("GET", "/api/snapshot", &[]).field("etag").unwrap().to_owned();
+    let before = gateway
+        .admin("GET", "/api/snapshot", &[])
+        .field("etag")
+        .unwrap()
+        .to_owned();
     gateway.edit(|config| {
         list(config, "route").push(inline("{ path = 'x', component = 'hello' }"));
         list(config, "route").push(inline("{ path = '/y', component = 'nobody' }"));
@@ -196,7 +248,10 @@ fn a_bad_reload_says_why_and_changes_nothing() {
     let reasons = body(gateway.reload().is(422))["reasons"].to_string();
     assert!(reasons.contains("exports no handler"), "{reasons}");
     gateway.get("hello", "/").is(200);
-    assert_eq!(gateway.admin("GET", "/api/snapshot", &[]).field("etag"), Some(before.as_str()));
+    assert_eq!(
+        gateway.admin("GET", "/api/snapshot", &[]).field("etag"),
+        Some(before.as_str())
+    );
     gateway.wait_metric("tidegate_reloads_total", &[("result", "failed")], 3.0);
     gateway.wait_metric("tidegate_reloads_total", &[("result", "ok")], 0.0);
 }
@@ -209,7 +264,9 @@ fn sighup_reloads() {
     gateway.signal(Signal::HUP);
     gateway.wait_metric("tidegate_snapshot_version", &[], 2.0);
     assert_eq!(gateway.get("new", "/new").is(200).text(), "new");
-    gateway.wait_log("the reload", |line| line["message"] == "reloaded" && line["version"] == 2);
+    gateway.wait_log("the reload", |line| {
+        line["message"] == "reloaded" && line["version"] == 2
+    });
     // A bad one is no reason to end.
     gateway.overwrite_config("[[route");
     gateway.signal(Signal::HUP);
@@ -219,7 +276,9 @@ fn sighup_reloads() {
 
 /// An address that was free a moment ago: a listener that a reload opens cannot say which port 0 became.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there is a free port")
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("there is a free port")
 }
 
 #[test]
@@ -236,7 +295,10 @@ fn a_reload_opens_closes_and_keeps_listeners() {
     let mut kept = gateway.connect();
     let mut kept_h2 = Client::connect(Protocol::H2, gateway.address());
     let mut idle = Raw::connect(leaving);
-    assert_eq!((ask(&mut kept), kept_h2.get("hello", "/").status, ask(&mut idle)), (200, 200, 200));
+    assert_eq!(
+        (ask(&mut kept), kept_h2.get("hello", "/").status, ask(&mut idle)),
+        (200, 200, 200)
+    );
 
     let added = free_address();
     gateway.edit(|config| {
@@ -257,7 +319,12 @@ fn a_reload_opens_closes_and_keeps_listeners() {
 fn a_reload_changes_the_limits_of_a_kept_listener() {
     let mut gateway = Gateway::with().component("echo-stream").start();
     let post = |gateway: &Gateway| {
-        gateway.send("echo-stream", "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbody").status
+        gateway
+            .send(
+                "echo-stream",
+                "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbody",
+            )
+            .status
     };
     assert_eq!(post(&gateway), 200);
     gateway.edit(|config| {
@@ -280,7 +347,11 @@ fn a_reload_keeps_what_has_not_changed() {
     gateway.edit(|config| list(config, "route").push(inline("{ path = '/new', component = 'hello' }")));
     gateway.reload().is(200);
     gateway.get("new", "/new").is(200);
-    assert_eq!(fs::read_dir(&compiled).unwrap().count(), 0, "a component that had not changed was compiled");
+    assert_eq!(
+        fs::read_dir(&compiled).unwrap().count(),
+        0,
+        "a component that had not changed was compiled"
+    );
     gateway.wait_metric("tidegate_component_calls_total", &[("component", "hello")], 2.0);
 
     // Another limit is another component; its neighbour stays.
@@ -300,7 +371,9 @@ fn a_reload_takes_a_component_whose_file_has_changed() {
     let source = builder.folder().join("changing.wasm");
     copy_guest("hello", &source);
     let path = source.display().to_string();
-    let gateway = builder.component_with("hello", |hello| hello.named("changing").set("source", path)).start();
+    let gateway = builder
+        .component_with("hello", |hello| hello.named("changing").set("source", path))
+        .start();
     assert!(gateway.get("changing", "/").is(200).text().starts_with("Hello"));
     // A request that is under way finishes on what it began with.
     copy_guest("silent-stream", &source);
@@ -329,5 +402,11 @@ fn a_removed_component_is_gone_and_its_neighbours_are_not() {
     gateway.reload().is(200);
     gateway.get("hello-min", "/").is_fault(404, "no-route");
     gateway.get("hello", "/").is(200);
-    assert_eq!(gateway.admin_json("/api/components")["components"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        gateway.admin_json("/api/components")["components"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }

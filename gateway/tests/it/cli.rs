@@ -46,7 +46,9 @@ fn serve_says_its_address_first_and_ends_well_on_sigint() {
     let address = address.parse().expect("the line ends with the address");
     for (target, expected) in [("/env/MODE", "cli"), ("/config/greeting", "Hi")] {
         let mut raw = Raw::connect(address);
-        raw.write(format!("GET {target} HTTP/1.1\r\nhost: any\r\nconnection: close\r\n\r\n"));
+        raw.write(format!(
+            "GET {target} HTTP/1.1\r\nhost: any\r\nconnection: close\r\n\r\n"
+        ));
         assert_eq!(raw.response().is(200).text(), expected);
     }
     running.signal(Signal::INT);
@@ -57,9 +59,18 @@ fn serve_says_its_address_first_and_ends_well_on_sigint() {
 
 #[test]
 fn serve_refuses_what_it_cannot_serve() {
-    let serve = |file: &Path| run(["serve".as_ref(), file.as_os_str(), "--addr".as_ref(), "127.0.0.1:0".as_ref()]);
+    let serve = |file: &Path| {
+        run([
+            "serve".as_ref(),
+            file.as_os_str(),
+            "--addr".as_ref(),
+            "127.0.0.1:0".as_ref(),
+        ])
+    };
     serve(&guest("not-http")).exited(78).complained("exports no handler");
-    serve(Path::new("/nowhere.wasm")).exited(66).complained("there is no file /nowhere.wasm");
+    serve(Path::new("/nowhere.wasm"))
+        .exited(66)
+        .complained("there is no file /nowhere.wasm");
 }
 
 #[test]
@@ -86,7 +97,11 @@ fn every_error_of_a_bad_configuration_is_listed_before_a_port_opens() {
     }
     let ran = run(["check".as_ref(), file.as_os_str(), "--json".as_ref()]);
     let said = ran.exited(78).json();
-    let lines = said["errors"].as_array().unwrap().iter().map(|error| error["line"].as_u64().unwrap());
+    let lines = said["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["line"].as_u64().unwrap());
     assert_eq!(lines.collect::<Vec<_>>(), [2, 6, 9, 12, 13]);
     assert_eq!(said["ok"], false);
 }
@@ -111,7 +126,11 @@ fn what_is_no_component_of_ours_is_refused_at_load() {
             let ran = run([command.as_ref(), file.as_os_str()]);
             // Long lines are wrapped where the report is drawn.
             let words = ran.exited(78).stderr.replace("\n  | ", " ");
-            assert!(words.contains(reason) && words.contains("edge.toml:6:"), "{reason:?} is not in\n{}", ran.stderr);
+            assert!(
+                words.contains(reason) && words.contains("edge.toml:6:"),
+                "{reason:?} is not in\n{}",
+                ran.stderr
+            );
             assert!(!ran.stderr.contains("listening"), "{ran:?}");
         }
     }
@@ -122,49 +141,89 @@ fn a_component_that_needs_more_memory_than_its_limit_is_refused_at_load() {
     let folder = folder();
     let limits = "\n[component.one.limits]\nmemory = '64KiB'\n";
     let file = file(folder.path(), &(with_component(&guest("hello")) + limits));
-    run(["check".as_ref(), file.as_os_str()]).exited(78).complained("limits.memory");
+    run(["check".as_ref(), file.as_os_str()])
+        .exited(78)
+        .complained("limits.memory");
 }
 
 #[test]
 fn inspect_prints_what_a_component_is() {
     let ran = run(["inspect".as_ref(), guest("hello").as_os_str()]);
     let text = &ran.exited(0).stdout;
-    for part in ["sha256:", "wasi:http/incoming-handler@0.2", "starting with 1114112 bytes", "served     wasi:io/poll@0.2"] {
+    for part in [
+        "sha256:",
+        "wasi:http/incoming-handler@0.2",
+        "starting with 1114112 bytes",
+        "served     wasi:io/poll@0.2",
+    ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
-    let said = run(["inspect".as_ref(), guest("hello-p3").as_os_str(), "--json".as_ref()]).exited(0).json();
+    let said = run(["inspect".as_ref(), guest("hello-p3").as_os_str(), "--json".as_ref()])
+        .exited(0)
+        .json();
     assert_eq!(said["handler"], "wasi:http/handler@0.3");
-    assert!(said["exports"].as_array().unwrap().iter().any(|name| name.as_str().unwrap().starts_with("wasi:http/")));
+    assert!(
+        said["exports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|name| name.as_str().unwrap().starts_with("wasi:http/"))
+    );
     let access = |said: &serde_json::Value, name: &str| {
         let imports = said["imports"].as_array().unwrap();
-        let import = imports.iter().find(|import| import["name"].as_str().unwrap().starts_with(name));
+        let import = imports
+            .iter()
+            .find(|import| import["name"].as_str().unwrap().starts_with(name));
         import.unwrap_or_else(|| panic!("{name} is not in {said}"))["access"].clone()
     };
-    let said = run(["inspect".as_ref(), guest("imports-unknown").as_os_str(), "--json".as_ref()]).exited(0).json();
+    let said = run([
+        "inspect".as_ref(),
+        guest("imports-unknown").as_os_str(),
+        "--json".as_ref(),
+    ])
+    .exited(0)
+    .json();
     assert_eq!(access(&said, "example:nowhere/thing"), "not served");
-    let said = run(["inspect".as_ref(), guest("fs-and-sockets").as_os_str(), "--json".as_ref()]).exited(0).json();
+    let said = run([
+        "inspect".as_ref(),
+        guest("fs-and-sockets").as_os_str(),
+        "--json".as_ref(),
+    ])
+    .exited(0)
+    .json();
     assert_eq!(access(&said, "wasi:sockets/tcp@"), "denied");
     assert_eq!(access(&said, "wasi:clocks/"), "served");
-    run(["inspect".as_ref(), guest("core-module").as_os_str()]).exited(65).complained("not a component");
+    run(["inspect".as_ref(), guest("core-module").as_os_str()])
+        .exited(65)
+        .complained("not a component");
     run(["inspect", "/nowhere.wasm"]).exited(66);
 }
 
 #[test]
 fn explain_says_which_route_wins_and_why() {
     let folder = folder();
-    let routes = "\n[[route]]\nname = 'exact'\nhost = 'a.example'\npath = '/x'\nmethods = ['POST']\ncomponent = 'one'\n";
+    let routes =
+        "\n[[route]]\nname = 'exact'\nhost = 'a.example'\npath = '/x'\nmethods = ['POST']\ncomponent = 'one'\n";
     let file = file(folder.path(), &(with_component(&guest("hello")) + routes));
     let explain = |more: &[&str]| {
-        let args = ["explain", "-c", file.to_str().unwrap()].into_iter().chain(more.iter().copied());
+        let args = ["explain", "-c", file.to_str().unwrap()]
+            .into_iter()
+            .chain(more.iter().copied());
         run(args.collect::<Vec<_>>())
     };
     let ran = explain(&["POST", "http://a.example/x"]);
     assert!(ran.exited(0).stdout.contains("-> route `exact`"), "{}", ran.stdout);
     let ran = explain(&["GET", "http://a.example/x"]);
     let text = &ran.exited(0).stdout;
-    assert!(text.contains("-> route `route-1`") && text.contains("exact") && text.contains("method"), "{text}");
+    assert!(
+        text.contains("-> route `route-1`") && text.contains("exact") && text.contains("method"),
+        "{text}"
+    );
     let said = explain(&["GET", "http://a.example/x", "--json"]).exited(0).json();
-    assert_eq!((&said["decision"]["name"], &said["considered"][0]["name"]), (&json!("route-1"), &json!("exact")));
+    assert_eq!(
+        (&said["decision"]["name"], &said["considered"][0]["name"]),
+        (&json!("route-1"), &json!("exact"))
+    );
     assert_ne!(said["considered"][0]["verdict"]["kind"], "wins");
     explain(&["GET", "http://a.example/a%2Fb"]).exited(65).complained("400");
     explain(&["GET", "/x"]).exited(64).complained("whole URL");
@@ -174,13 +233,19 @@ fn explain_says_which_route_wins_and_why() {
 fn schema_is_the_one_in_the_repository() {
     let ran = run(["schema"]);
     let kept = fs::read_to_string(workspace().join("config/schema.json")).unwrap();
-    assert!(ran.exited(0).stdout == kept, "run `tidegate schema > config/schema.json`");
+    assert!(
+        ran.exited(0).stdout == kept,
+        "run `tidegate schema > config/schema.json`"
+    );
 }
 
 #[test]
 fn compile_fills_the_cache_that_run_uses() {
     let folder = folder();
-    let text = format!("[gateway]\ndata_dir = 'var'\n\n[admin]\naddress = '127.0.0.1:0'\n\n{}", with_component(&guest("hello-min")));
+    let text = format!(
+        "[gateway]\ndata_dir = 'var'\n\n[admin]\naddress = '127.0.0.1:0'\n\n{}",
+        with_component(&guest("hello-min"))
+    );
     let file = file(folder.path(), &text);
     let ran = run(["compile".as_ref(), file.as_os_str()]);
     assert!(ran.exited(0).stdout.contains("1 component(s) in "), "{ran:?}");
@@ -189,9 +254,16 @@ fn compile_fills_the_cache_that_run_uses() {
     assert_eq!(fs::read_dir(&cache).unwrap().count(), 1);
     assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
     // Again, and nothing is left to compile.
-    assert!(!run(["compile".as_ref(), file.as_os_str()]).exited(0).stderr.contains("compiled"));
+    assert!(
+        !run(["compile".as_ref(), file.as_os_str()])
+            .exited(0)
+            .stderr
+            .contains("compiled")
+    );
     let running = Running::spawn(tidegate().arg("run").arg(&file));
-    running.stderr.wait("the end of its start", |line| line.starts_with("admin on ").then_some(()));
+    running.stderr.wait("the end of its start", |line| {
+        line.starts_with("admin on ").then_some(())
+    });
     let lines = running.stderr.all();
     assert!(!lines.iter().any(|line| line.contains("compiled")), "{lines:?}");
 }
@@ -199,12 +271,23 @@ fn compile_fills_the_cache_that_run_uses() {
 #[test]
 fn a_damaged_compiled_component_is_compiled_again() {
     let folder = folder();
-    let file = file(folder.path(), &format!("[gateway]\ndata_dir = 'var'\n\n{}", with_component(&guest("hello-min"))));
+    let file = file(
+        folder.path(),
+        &format!("[gateway]\ndata_dir = 'var'\n\n{}", with_component(&guest("hello-min"))),
+    );
     run(["compile".as_ref(), file.as_os_str()]).exited(0);
-    let compiled = fs::read_dir(folder.path().join("var/compiled")).unwrap().next().unwrap().unwrap().path();
+    let compiled = fs::read_dir(folder.path().join("var/compiled"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     fs::write(&compiled, b"\x7fELF and nothing more").unwrap();
     run(["check".as_ref(), file.as_os_str()]).exited(0);
-    assert!(fs::metadata(&compiled).unwrap().len() > 1000, "it is still the damaged one");
+    assert!(
+        fs::metadata(&compiled).unwrap().len() > 1000,
+        "it is still the damaged one"
+    );
 }
 
 /// The repository's configurations, in a folder where running them leaves nothing behind in the repository.
@@ -227,7 +310,13 @@ fn copied_config() -> TempDir {
 #[test]
 fn the_configurations_of_the_repository_are_good() {
     let folder = copied_config();
-    let check = |path: &str| run(["check".as_ref(), folder.path().join(path).as_os_str(), "--json".as_ref()]);
+    let check = |path: &str| {
+        run([
+            "check".as_ref(),
+            folder.path().join(path).as_os_str(),
+            "--json".as_ref(),
+        ])
+    };
     let said = check("config/gateway.toml").exited(0).json();
     assert_eq!((&said["ok"], &said["components"]), (&json!(true), &json!(1)), "{said}");
     let said = check("config/demo").exited(0).json();
@@ -241,7 +330,10 @@ fn wrong_usage_is_64_and_help_is_0() {
     run::<&str>([]).exited(64).complained("Usage");
     for command in ["serve", "run", "check", "explain", "schema", "inspect", "compile"] {
         let ran = run([command, "--help"]);
-        assert!(ran.exited(0).stdout.contains("Example"), "{command} --help has no example");
+        assert!(
+            ran.exited(0).stdout.contains("Example"),
+            "{command} --help has no example"
+        );
     }
     assert!(run(["--version"]).exited(0).stdout.starts_with("tidegate "));
 }
@@ -250,7 +342,9 @@ fn wrong_usage_is_64_and_help_is_0() {
 fn a_data_dir_has_one_gateway_and_a_known_format() {
     let gateway = Gateway::with().component("hello-min").start();
     let file = gateway.folder().join("gateway.toml");
-    run(["run".as_ref(), file.as_os_str()]).exited(69).complained("in use by another Tidegate");
+    run(["run".as_ref(), file.as_os_str()])
+        .exited(69)
+        .complained("in use by another Tidegate");
     gateway.get("hello-min", "/").is(200);
     // Looking at it is no use of it.
     run(["check".as_ref(), file.as_os_str()]).exited(0);
@@ -260,7 +354,9 @@ fn a_data_dir_has_one_gateway_and_a_known_format() {
     let file = self::file(folder.path(), &text);
     fs::create_dir(folder.path().join("var")).unwrap();
     fs::write(folder.path().join("var/FORMAT"), "99\n").unwrap();
-    run(["run".as_ref(), file.as_os_str()]).exited(69).complained("format 99");
+    run(["run".as_ref(), file.as_os_str()])
+        .exited(69)
+        .complained("format 99");
 }
 
 #[test]
@@ -270,9 +366,13 @@ fn a_port_in_use_is_refused_with_the_reason() {
     let text = with_component(&guest("hello-min")).replace("127.0.0.1:0", &gateway.address().to_string());
     let file = file(folder.path(), &format!("[gateway]\ndata_dir = 'var'\n\n{text}"));
     let ran = run(["run".as_ref(), file.as_os_str()]);
-    ran.exited(69).complained("another process listens there").complained(&gateway.address().to_string());
+    ran.exited(69)
+        .complained("another process listens there")
+        .complained(&gateway.address().to_string());
     let text = format!("[admin]\naddress = '{}'\n\n{text}", gateway.admin_address())
         .replace(&gateway.address().to_string(), "127.0.0.1:0");
     let file = self::file(folder.path(), &format!("[gateway]\ndata_dir = 'var'\n\n{text}"));
-    run(["run".as_ref(), file.as_os_str()]).exited(69).complained(&gateway.admin_address().to_string());
+    run(["run".as_ref(), file.as_os_str()])
+        .exited(69)
+        .complained(&gateway.admin_address().to_string());
 }

@@ -2,7 +2,7 @@
 
 use crate::support::certs::{Authority, greet};
 use crate::support::streams::Streams;
-use crate::support::{End, Gateway};
+use crate::support::{End, Gateway, wait};
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,27 @@ fn a_guest_goes_on_after_an_answer_without_a_body() {
             0.0,
             "{name}"
         );
+    }
+}
+
+/// HTTP/1 needs no more of an answer than its head says: what the guest does after those bytes is no cancelled call.
+#[test]
+fn a_guest_goes_on_after_all_its_length() {
+    let gateway = Gateway::with().component("big-response").start();
+    let mut raw = gateway.connect();
+    for n in 1..=50 {
+        let bytes = n * 50_000;
+        raw.write(format!(
+            "GET /?bytes={bytes}&length=1 HTTP/1.1\r\nhost: big-response.test\r\n\r\n"
+        ));
+        let response = raw.response();
+        assert_eq!((response.status, response.body.len()), (200, bytes));
+    }
+    gateway.wait_metric("tidegate_component_instances", &[("component", "big-response")], 0.0);
+    assert_eq!(gateway.metric("tidegate_component_cancels_total", &[]), 0.0);
+    wait::until_true("50 lines of the access log", || gateway.access().len() == 50);
+    for line in gateway.access() {
+        assert!(line.to_string().contains("\"complete\""), "{line}");
     }
 }
 

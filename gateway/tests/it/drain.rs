@@ -6,8 +6,8 @@ use crate::support::streams::Streams;
 use crate::support::{End, Gateway, Raw, wait};
 use rustix::process::Signal;
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Connections of the large loads.
@@ -125,6 +125,10 @@ fn connections_in_the_kernels_queue_are_served() {
         assert_eq!((response.status, response.end), (200, End::Complete));
     }
     exits_well(&mut gateway);
+    gateway.wait_log("the end", |line| line["message"] == "stopped");
+    let log = gateway.log();
+    let stopped = log.iter().find(|line| line.to_string().contains("guest stopped"));
+    assert_eq!(stopped, None, "its answer is complete");
 }
 
 /// Which versions an answer may be of.
@@ -139,12 +143,21 @@ struct Versions {
 impl Versions {
     fn check(&self, answer: &Answer) -> Result<(), String> {
         let text = String::from_utf8_lossy(&answer.body);
-        let version = text.trim().strip_prefix("version ").and_then(|number| number.parse::<u64>().ok());
+        let version = text
+            .trim()
+            .strip_prefix("version ")
+            .and_then(|number| number.parse::<u64>().ok());
         let Some(version) = version.filter(|_| answer.status == 200) else {
             return Err(format!("{}: {text:?}", answer.status));
         };
         // A request that began with a newer one in force may not see an older one.
-        let oldest = self.in_force.lock().unwrap().iter().filter(|since| **since < answer.asked).count() as u64;
+        let oldest = self
+            .in_force
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|since| **since < answer.asked)
+            .count() as u64;
         if (oldest..=self.offered.load(Ordering::SeqCst)).contains(&version) {
             return Ok(());
         }

@@ -1,5 +1,13 @@
 //! The one integration-test binary: the real `tidegate` over real sockets, with the guests of `guests/`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise, and clippy.toml knows only what stands inside a #[test]"
+)]
+
 mod golden {
     pub(crate) mod bodies;
     pub(crate) mod malformed;

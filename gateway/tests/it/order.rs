@@ -120,7 +120,13 @@ fn a_module_names_only_what_stands_before_it() {
             wrong.push(format!("{shown}: the module `{module}` has no place in the order"));
             continue;
         };
-        for name in named(&code(&text)) {
+        let code = code(&text);
+        if reaches_root(&path, &code) {
+            wrong.push(format!(
+                "{shown}: leaves its module by `super`, where this test cannot follow: write `crate::`"
+            ));
+        }
+        for name in named(&code) {
             looked_at += 1;
             match rank(&name) {
                 _ if name == module => {}
@@ -137,6 +143,12 @@ fn a_module_names_only_what_stands_before_it() {
         "only {looked_at} names were found: the test no longer sees them"
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whether a chain of `super` goes as far as the crate: names behind it are not seen by [`named`].
+fn reaches_root(path: &Path, code: &str) -> bool {
+    let depth = path.strip_prefix(root()).expect("it is a source").iter().count();
+    code.contains(&"super::".repeat(depth))
 }
 
 fn stands_first(name: &str, module: &str) -> bool {
@@ -184,4 +196,6 @@ fn this_test_sees_what_it_looks_for() {
     assert!(stands_first("limits", "config") && !stands_first("config", "error"));
     assert_eq!(module(&root().join("door/io.rs")), "door");
     assert_eq!(module(&root().join("door.rs")), "door");
+    let nested = root().join("door/io.rs");
+    assert!(reaches_root(&nested, "use super::super::limits;") && !reaches_root(&nested, "use super::guard;"));
 }

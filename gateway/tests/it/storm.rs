@@ -111,6 +111,12 @@ fn bad_guests_get_their_answers_and_a_good_one_notices_nothing() {
         gateway.metric("tidegate_component_lane_moves_total", &[("component", "hello")])
     );
 
+    // A few of its calls computed for longer than a tick, and went on in the lane: they too were answered, not stopped.
+    assert_eq!(
+        gateway.metric("tidegate_component_cancels_total", &[("component", "hello")]),
+        0.0
+    );
+
     // Nothing of the storm is left.
     gateway.wait_metric("tidegate_component_instances", &[], 0.0);
     gateway.wait_metric("tidegate_requests_in_flight", &[], 0.0);

@@ -39,7 +39,11 @@ fn alpn_chooses_the_protocol() {
         }
     }
     for protocol in [Protocol::H1, Protocol::H2] {
-        let offered = if protocol == Protocol::H2 { &BOTH[..1] } else { &BOTH[1..] };
+        let offered = if protocol == Protocol::H2 {
+            &BOTH[..1]
+        } else {
+            &BOTH[1..]
+        };
         let config = authority.client(offered, None);
         let mut client = Client::connect_tls(protocol, address, "a.example", config);
         let answer = client.get("hello", "/");
@@ -61,11 +65,18 @@ fn curl_is_served_over_tls() {
             .args(["--silent", "--show-error", "--max-time", "20", version, "--cacert"])
             .arg(&ca)
             .args(["--resolve", &format!("a.example:{port}:127.0.0.1")])
-            .args(["--write-out", " %{http_code} %{http_version}", &format!("https://a.example:{port}/")])
+            .args([
+                "--write-out",
+                " %{http_code} %{http_version}",
+                &format!("https://a.example:{port}/"),
+            ])
             .output()
             .expect("curl is not installed: install the package `curl`");
         let said = String::from_utf8_lossy(&curl.stdout);
-        assert!(said.starts_with("Hello") && said.ends_with(expected), "{version}: {curl:?}");
+        assert!(
+            said.starts_with("Hello") && said.ends_with(expected),
+            "{version}: {curl:?}"
+        );
     }
 }
 
@@ -73,12 +84,20 @@ fn curl_is_served_over_tls() {
 fn the_asked_for_name_chooses_the_certificate() {
     let authority = Authority::new();
     let builder = Gateway::with().component("hello");
-    let (one, wild, exact) =
-        (authority.sign(&["one.example"]), authority.sign(&["*.two.example"]), authority.sign(&["x.two.example"]));
-    let pairs = [("one", &one), ("wild", &wild), ("exact", &exact)].map(|(name, pair)| pair.write(builder.folder(), name));
+    let (one, wild, exact) = (
+        authority.sign(&["one.example"]),
+        authority.sign(&["*.two.example"]),
+        authority.sign(&["x.two.example"]),
+    );
+    let pairs =
+        [("one", &one), ("wild", &wild), ("exact", &exact)].map(|(name, pair)| pair.write(builder.folder(), name));
     let gateway = builder.tls(&pairs).start();
     let config = authority.client(&BOTH, None);
-    for (name, pair) in [("one.example", &one), ("y.two.example", &wild), ("x.two.example", &exact)] {
+    for (name, pair) in [
+        ("one.example", &one),
+        ("y.two.example", &wild),
+        ("x.two.example", &exact),
+    ] {
         let greeted = greet(gateway.address(), name, &config).unwrap();
         assert_eq!(greeted.leaf, der(pair), "{name}");
     }
@@ -109,15 +128,25 @@ fn client_certificates_are_required_where_configured() {
 #[test]
 fn a_handshake_has_a_time() {
     let authority = Authority::new();
-    let gateway = builder(&authority).listener_limits("{ handshake_timeout = '300ms' }").start();
+    let gateway = builder(&authority)
+        .listener_limits("{ handshake_timeout = '300ms' }")
+        .start();
     let began = Instant::now();
     gateway.connect().is_closed();
     // A record of a ClientHello that never comes.
     let mut raw = gateway.connect();
     raw.write(b"\x16\x03\x01\x02\x00\x01");
     raw.is_closed();
-    assert!(began.elapsed() >= Duration::from_millis(500), "after {:?}", began.elapsed());
-    gateway.wait_metric("tidegate_timeouts_total", &[("listener", "public"), ("kind", "handshake")], 2.0);
+    assert!(
+        began.elapsed() >= Duration::from_millis(500),
+        "after {:?}",
+        began.elapsed()
+    );
+    gateway.wait_metric(
+        "tidegate_timeouts_total",
+        &[("listener", "public"), ("kind", "handshake")],
+        2.0,
+    );
     let mut greeted = greet(gateway.address(), "a.example", &authority.client(&BOTH[1..], None)).unwrap();
     assert_eq!(ask(&mut greeted.raw), Some(200));
 }

@@ -52,6 +52,25 @@ fn a_client_that_says_nothing_is_closed_without_a_word() {
 }
 
 #[test]
+fn a_client_that_comes_after_a_quiet_time_has_all_of_its_own() {
+    let gateway = Gateway::with()
+        .listener_limits("{ header_timeout = '500ms' }")
+        .component("hello")
+        .start();
+    let started = Instant::now();
+    wait::until_true("a time without connections", || {
+        started.elapsed() > Duration::from_secs(1)
+    });
+    let began = Instant::now();
+    gateway.connect().is_closed();
+    assert!(
+        began.elapsed() >= Duration::from_millis(450),
+        "after {:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
 fn an_idle_connection_is_closed_without_a_word() {
     let gateway = Gateway::with()
         .listener_limits("{ idle_timeout = '300ms' }")
@@ -105,6 +124,30 @@ fn a_body_that_stops_coming_is_answered_with_408() {
         &[("listener", "public"), ("kind", "body_idle")],
         1.0,
     );
+}
+
+#[test]
+fn a_body_that_trickles_is_answered_with_408() {
+    let gateway = Gateway::with()
+        .listener_limits("{ body_idle_timeout = '500ms' }")
+        .component("env-and-config")
+        .start();
+    let mut raw = gateway.connect();
+    raw.write("POST /log HTTP/1.1\r\nhost: env-and-config.test\r\ncontent-length: 100000\r\n\r\n");
+    // Never idle for long, and far below what a client has to bring each second.
+    let mut sent = Instant::now();
+    wait::until_true("the refusal of a trickled body", || {
+        if sent.elapsed() > Duration::from_millis(100) {
+            sent = Instant::now();
+            raw.write("x");
+        }
+        gateway.metric(
+            "tidegate_timeouts_total",
+            &[("listener", "public"), ("kind", "body_idle")],
+        ) > 0.0
+    });
+    raw.response().is_fault(408, "body-timeout");
+    raw.is_closed();
 }
 
 #[test]

@@ -103,6 +103,7 @@ impl Answer {
 pub(crate) struct Broken {
     /// The reason of an HTTP/2 reset, where that was it.
     pub(crate) reset: Option<h2::Reason>,
+    #[expect(dead_code, reason = "what a failed test prints")]
     pub(crate) error: hyper::Error,
 }
 

@@ -332,6 +332,15 @@ impl Gateway {
             .collect()
     }
 
+    /// Every line of the log so far that is an event, with its fields.
+    pub(crate) fn log(&self) -> Vec<Json> {
+        let lines = self.running.stderr.all();
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
     /// Waits for an event in the log.
     #[track_caller]
     pub(crate) fn wait_log(&self, what: &str, is_it: impl Fn(&Json) -> bool) -> Json {
@@ -383,11 +392,6 @@ impl Gateway {
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.running.wait()
-    }
-
-    /// Its exit status, if it has ended.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.running.ended()
     }
 }
 
