@@ -117,9 +117,12 @@ fn print_json(value: &serde_json::Value) -> Done {
     print(&format!("{value:#}\n"))
 }
 
-fn start_log() -> Done {
-    let options = LogOptions::from_env().map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
-    log::init(&options).map_err(|error| Failed::new(Exit::Usage, error.to_string()))
+fn log_options() -> Result<LogOptions, Failed> {
+    LogOptions::from_env().map_err(|error| Failed::new(Exit::Usage, error.to_string()))
+}
+
+fn start_log(options: &LogOptions) -> Done {
+    log::init(options).map_err(|error| Failed::new(Exit::Usage, error.to_string()))
 }
 
 /// The configuration at `path`, or everything that is wrong with it.

@@ -30,7 +30,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// A listener's TLS settings, and what of them can be exchanged.
 #[derive(Clone)]
@@ -45,6 +45,8 @@ struct DoorShared {
     current: Arc<Current>,
     access: AccessLog,
     registry: Arc<Registry>,
+    /// Places for TLS handshakes.
+    handshakes: Semaphore,
     dev: bool,
 }
 
@@ -123,6 +125,7 @@ impl Doors {
                 current: Arc::clone(current),
                 access: access.clone(),
                 registry: Arc::new(Registry::new()),
+                handshakes: Semaphore::new(crate::limits::HANDSHAKES_COUNT),
                 dev,
             });
             Door::open(n, shared)
@@ -156,7 +159,8 @@ impl Doors {
     fn prepare_one(&self, config: &ListenerConfig, running: &[Arc<Listener>]) -> Result<Wanted, ListenError> {
         let is_same = |listener: &&Arc<Listener>| {
             let port_fits = config.address.port() == listener.address.port() || config.address.port() == 0;
-            listener.name == config.name && listener.address.ip() == config.address.ip() && port_fits
+            let is_named = listener.name == config.name || config.address.port() != 0;
+            is_named && listener.address.ip() == config.address.ip() && port_fits
         };
         let found = running.iter().find(is_same);
         let tls = TlsPlan::load(config, found.map(|listener| &**listener)).map_err(|source| ListenError::Tls {
@@ -164,6 +168,13 @@ impl Doors {
             source: Box::new(source),
         })?;
         if let Some(listener) = found {
+            if listener.name != config.name {
+                tracing::warn!(
+                    "listener `{}` is now called `{}`; its metrics keep the old name until the next start",
+                    listener.name,
+                    config.name
+                );
+            }
             return Ok(Wanted::Kept {
                 listener: Arc::clone(listener),
                 config: Box::new(config.clone()),
@@ -323,6 +334,11 @@ async fn obey(door: Arc<DoorShared>, mut commands: mpsc::Receiver<Command>) {
         }
     }
     watch.abort();
+}
+
+/// Whether a listener's certificates can be used, without opening it.
+pub(crate) fn check_tls(config: &ListenerConfig) -> Result<(), tls::TlsError> {
+    TlsPlan::load(config, None).map(drop)
 }
 
 /// What a listener's certificates become.

@@ -59,6 +59,8 @@ pub enum Fault {
     GuestError(String),
     /// No place for another call within the component's queue bounds, or in the pool.
     Saturated,
+    /// Instances cannot be cleaned safely at the moment, so none is given out (`pool_reset = "scan"` beside swap).
+    PoolClosed,
     /// The request passed through this gateway too often.
     LoopDetected,
     /// The gateway is going down.
@@ -79,7 +81,7 @@ impl Fault {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Deadline | Self::BodyDeadline | Self::Cpu => StatusCode::GATEWAY_TIMEOUT,
             Self::Memory | Self::Trap(_) | Self::NoResponse | Self::GuestError(_) => StatusCode::BAD_GATEWAY,
-            Self::Saturated | Self::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Saturated | Self::PoolClosed | Self::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
             Self::LoopDetected => StatusCode::LOOP_DETECTED,
             Self::WriteTimeout | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -104,6 +106,7 @@ impl Fault {
             Self::NoResponse => "no-response",
             Self::GuestError(_) => "guest-error",
             Self::Saturated => "saturated",
+            Self::PoolClosed => "pool-closed",
             Self::LoopDetected => "loop",
             Self::Shutdown => "shutdown",
             Self::Internal(_) => "internal",
@@ -130,7 +133,7 @@ impl Fault {
             | Self::Trap(_)
             | Self::NoResponse
             | Self::GuestError(_) => Blame::Guest,
-            Self::Saturated | Self::Shutdown | Self::Internal(_) => Blame::Gateway,
+            Self::Saturated | Self::PoolClosed | Self::Shutdown | Self::Internal(_) => Blame::Gateway,
         }
     }
 
@@ -152,7 +155,7 @@ impl Fault {
 
     /// Seconds for `Retry-After` (RFC 9110 §10.2.3), where trying again helps.
     pub fn retry_after(&self) -> Option<u32> {
-        matches!(self, Self::Saturated | Self::Shutdown).then_some(1)
+        matches!(self, Self::Saturated | Self::PoolClosed | Self::Shutdown).then_some(1)
     }
 }
 

@@ -25,7 +25,7 @@ pub const URI_BYTES: usize = 8 * 1024;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection between two requests, and an HTTP/2 connection without streams. Closed without an answer.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// A TLS handshake, and the HTTP/2 preface after it.
+/// A TLS handshake. What follows it, a head or an HTTP/2 preface and its first request, has [`HEADER_TIMEOUT`].
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Handshakes under way per door runtime: each costs a millisecond of CPU, so a flood may not own the core.
 pub const HANDSHAKES_COUNT: usize = 256;
@@ -66,8 +66,6 @@ pub const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How often a request older than this has its socket looked at, and its deadlines checked.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(50);
-/// Hops through our own listeners. 508 beyond it.
-pub const HOPS_COUNT: u8 = 8;
 
 // ---- Components ---------------------------------------------------------------------------------------------
 
@@ -130,8 +128,6 @@ pub const LANE_COUNT: usize = 1024;
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 /// How long an idle connection may still bring one more request while draining.
 pub const DRAIN_IDLE: Duration = Duration::from_secs(2);
-/// An admin request's body.
-pub const ADMIN_BODY_BYTES: u64 = COMPONENT_BYTES;
 /// Admin connections at once.
 pub const ADMIN_CONNECTIONS_COUNT: usize = 64;
 /// One configuration file.
@@ -165,3 +161,5 @@ pub const BODY_BYTES_MAX: u64 = i64::MAX as u64;
 pub const UNIX_PATH_BYTES: usize = 107;
 /// How often snapshots out of force are looked at, to free those no request holds.
 pub const REAP_INTERVAL: Duration = Duration::from_millis(100);
+/// Every how many of these it is checked again that pools can be cleaned safely (five seconds).
+pub const POOL_RECHECK_TICKS: u32 = 50;

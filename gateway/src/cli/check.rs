@@ -55,14 +55,19 @@ impl Check {
     }
 }
 
-/// Everything that is wrong with the components.
+/// Everything that is wrong with certificates and components.
 fn components(config: &Config) -> Result<Option<ConfigErrors>, Failed> {
     let offline = Offline::of(&config.gateway)?;
+    let listeners = config.listeners.iter().filter_map(|listener| {
+        let error = crate::door::check_tls(listener).err()?;
+        let label = format!("listener `{}` cannot be opened", listener.name);
+        Some(ConfigError::new(listener.location.clone(), error.to_string()).label(label))
+    });
     let errors = config.components.values().filter_map(|component| {
         let loaded = Artifact::read(&component.source).and_then(|artifact| offline.loader.load(&artifact, component));
         let error = loaded.err()?;
         let label = format!("component `{}` cannot be served", component.name);
         Some(ConfigError::new(component.location.clone(), error.to_string()).label(label))
     });
-    Ok(ConfigErrors::from_errors(errors.collect()))
+    Ok(ConfigErrors::from_errors(listeners.chain(errors).collect()))
 }

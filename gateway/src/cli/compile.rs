@@ -1,7 +1,7 @@
 //! `tidegate compile`: fills the compiled cache ahead of a start.
 
 use super::offline::Offline;
-use super::{ConfigArg, Done, Exit, Failed, load, print, start_log};
+use super::{ConfigArg, Done, Exit, Failed, load, log_options, print, start_log};
 use crate::config::Options;
 use crate::runtime::Artifact;
 
@@ -18,7 +18,7 @@ pub(super) struct Compile {
 
 impl Compile {
     pub(super) fn run(self) -> Done {
-        start_log()?;
+        start_log(&log_options()?)?;
         let config = load(&self.config.path, Options::default())?;
         let offline = Offline::of(&config.gateway)?;
         for component in config.components.values() {

@@ -1,6 +1,6 @@
 //! `tidegate run`: serves a configuration.
 
-use super::{ConfigArg, Done, Exit, Failed, complain, load, start_failed, start_log};
+use super::{ConfigArg, Done, Exit, Failed, complain, load, log_options, start_failed, start_log};
 use crate::config::{Config, Options};
 use crate::control::{Gateway, GatewayOptions};
 
@@ -17,7 +17,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Done {
-        start_log()?;
+        start_log(&log_options()?)?;
         let path = self.config.path;
         let config = load(&path, Options::default())?;
         let reread = Box::new(move || Config::load(&path, Options::default()));

@@ -1,6 +1,6 @@
 //! `tidegate serve`: one component on one address, without a configuration.
 
-use super::{Done, Exit, Failed, complain, report, start_failed, start_log};
+use super::{Done, Exit, Failed, complain, log_options, report, start_failed, start_log};
 use crate::config::{Config, Options, Source};
 use crate::control::{Gateway, GatewayOptions};
 use serde_json::{Map, Value, json};
@@ -46,6 +46,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 impl Serve {
     pub(super) fn run(self) -> Done {
+        let log = log_options()?;
         let data_dir = tempfile::Builder::new().prefix("tidegate-").tempdir();
         let data_dir = data_dir.map_err(|error| Failed::new(Exit::Io, format!("no temporary folder: {error}")))?;
         let folder = std::env::current_dir()
@@ -65,7 +66,7 @@ impl Serve {
             complain(&format!("admin on {address}"));
         }
         // Only now, so that the address is the first line whatever there was to say before.
-        start_log()?;
+        start_log(&log)?;
         gateway
             .run()
             .map_err(|error| Failed::new(Exit::System, format!("error: {error}")))

@@ -45,7 +45,7 @@ pub struct GatewayConfig {
     pub drain: Duration,
     /// Where access-log lines go.
     pub access_log: AccessLogConfig,
-    /// Answers tell their reader more than the public should know: backtraces, Server-Timing.
+    /// Fault pages tell their reader what went wrong inside a guest, which the public should not know.
     pub dev: bool,
 }
 

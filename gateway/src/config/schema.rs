@@ -108,7 +108,7 @@ struct Gateway {
     /// Where access-log lines go: "stdout", "stderr", "off", or a file, which SIGHUP opens again.
     #[schemars(extend("default" = "stdout"))]
     access_log: Option<String>,
-    /// Answers tell more than the public should know: backtraces, Server-Timing. Never in production.
+    /// Fault pages say what went wrong inside a guest. Never in production.
     #[schemars(extend("default" = false))]
     dev: Option<bool>,
 }

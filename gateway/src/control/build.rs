@@ -48,6 +48,11 @@ impl Builder {
         }
     }
 
+    /// Looks again whether instances can be given out safely.
+    pub(super) fn recheck_pools(&self) {
+        self.loader.recheck_pools();
+    }
+
     /// The snapshot that follows `before` when `config` is put into force.
     ///
     /// # Errors

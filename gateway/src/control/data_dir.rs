@@ -3,7 +3,7 @@
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The format this version writes.
@@ -54,6 +54,11 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(error(path))?;
+        // A folder that was there already keeps its mode: it may be somebody's whole disk.
+        let mode = fs::metadata(path).map_err(error(path))?.permissions().mode();
+        if mode & 0o022 != 0 {
+            tracing::warn!("data_dir {} can be written to by others: chmod 700 it", path.display());
+        }
         let lock_path = path.join("LOCK");
         let lock = OpenOptions::new()
             .create(true)

@@ -134,6 +134,8 @@ pub(super) struct Control {
     builder: Builder,
     reread: Option<Reread>,
     is_ready: AtomicBool,
+    /// Held by a reload from its beginning to its end: two at once take their turns.
+    reloading: Mutex<()>,
     state: Mutex<State>,
     access: Mutex<Option<AccessLogWriter>>,
     lane: Arc<Lane>,
@@ -150,7 +152,6 @@ struct State {
 pub struct Gateway {
     control: Arc<Control>,
     admin: Option<admin::Bound>,
-    drain: Duration,
     runtime: Option<Runtime>,
     _engines: Arc<Engines>,
     _data_dir: DataDir,
@@ -206,6 +207,7 @@ impl Gateway {
             builder,
             reread: options.reread,
             is_ready: AtomicBool::new(false),
+            reloading: Mutex::new(()),
             state: Mutex::new(State {
                 config,
                 retired: Vec::new(),
@@ -227,7 +229,6 @@ impl Gateway {
         Ok(Self {
             control,
             admin,
-            drain: settings.drain,
             runtime: Some(runtime),
             _engines: engines,
             _data_dir: data_dir,
@@ -273,7 +274,7 @@ impl Gateway {
     /// Ends in order: what is in flight is finished, up to the drain deadline.
     pub fn stop(mut self) {
         let Some(runtime) = self.runtime.take() else { return };
-        runtime.block_on(self.control.drain(self.drain));
+        runtime.block_on(self.control.drain());
         self.close(runtime);
     }
 
@@ -294,7 +295,7 @@ impl Gateway {
             }
         }
         tokio::select! {
-            () = self.control.drain(self.drain) => {}
+            () = self.control.drain() => {}
             _ = terminate.recv() => tracing::warn!("second signal: ending at once"),
             _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
         }
@@ -396,17 +397,17 @@ impl Control {
 
     fn try_reload(&self) -> Result<u64, ReloadError> {
         let reread = self.reread.as_ref().ok_or(ReloadError::NothingToReload)?;
-        // Held to the end: two reloads at once take their turns.
-        let mut state = self.state();
+        let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = reread().map_err(ReloadError::Config)?;
         let before = self.current.load();
         let next = Arc::new(self.builder.build(&config, Some(&before))?);
         let plan = self.doors.prepare(&config.listeners)?;
-        warn_of_fixed(&state.config, &config);
+        warn_of_fixed(&self.state().config, &config);
         let version = next.version;
         drop(before);
         let before = self.current.swap(next);
         self.runtime.block_on(self.doors.apply(plan));
+        let mut state = self.state();
         state.config = config;
         state.retired.push(before);
         Ok(version)
@@ -419,7 +420,8 @@ impl Control {
     }
 
     /// Readiness fails first; then connections end, and guests that finish what they do after their answers.
-    async fn drain(&self, deadline: Duration) {
+    async fn drain(&self) {
+        let deadline = self.state().config.gateway.drain;
         self.is_ready.store(false, Ordering::Release);
         tracing::info!(connections = self.doors.connections(), "draining");
         let end = tokio::time::Instant::now() + deadline;
@@ -467,9 +469,14 @@ fn warn_of_fixed(running: &Config, next: &Config) {
 
 async fn reap(control: std::sync::Weak<Control>) {
     let mut tick = tokio::time::interval(limits::REAP_INTERVAL);
+    let mut ticks = 0u32;
     loop {
         tick.tick().await;
         let Some(control) = control.upgrade() else { return };
+        ticks = ticks.wrapping_add(1);
+        if ticks.is_multiple_of(limits::POOL_RECHECK_TICKS) {
+            control.builder.recheck_pools();
+        }
         let done = control.reap();
         if !done.is_empty() {
             // Unmapping code and pools takes a while.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// What a write to the admin API has to carry.
@@ -13,7 +13,11 @@ impl Token {
     pub(super) fn open(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join("admin.token");
         match fs::read_to_string(&path) {
-            Ok(token) if !token.trim().is_empty() => return Ok(Self(token.trim().to_owned())),
+            Ok(token) if !token.trim().is_empty() => {
+                // One that others could read is still the only one; from now on they cannot.
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+                return Ok(Self(token.trim().to_owned()));
+            }
             Ok(_) => fs::remove_file(&path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -47,7 +51,6 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_token_is_made_once_and_kept_private() {

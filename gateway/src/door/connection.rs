@@ -45,8 +45,12 @@ pub(super) async fn serve(door: Arc<DoorShared>, listener: Arc<Listener>, stream
     let Some(tls) = tls else {
         return protocol(&door, connection, Socket(socket), None).await;
     };
-    let accepted = until_killed(&connection, tokio_rustls::TlsAcceptor::from(tls).accept(Socket(socket))).await;
-    match accepted {
+    let handshake = async {
+        // The semaphore is never closed; a connection that waits here has its handshake's time running.
+        let _place = door.handshakes.acquire().await;
+        tokio_rustls::TlsAcceptor::from(tls).accept(Socket(socket)).await
+    };
+    match until_killed(&connection, handshake).await {
         Some(Ok(stream)) => {
             connection.enter(Phase::First);
             let is_h2 = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == b"h2");
@@ -88,7 +92,6 @@ where
     };
     if is_h2 {
         connection.set_h2();
-        connection.enter(Phase::Idle);
         let io = DoorIo::new(stream, Arc::clone(&connection), None, early);
         serve_h2(door, &connection, io).await;
     } else {
@@ -133,6 +136,9 @@ where
     let mut builder = http1::Builder::new();
     // The guard has counted the head already; hyper's own bounds only must not be tighter.
     builder
+        // A client may close its side behind its last request and still wait for the answer; one that takes longer
+        // than a look of the watch finds it gone.
+        .half_close(true)
         .max_header_size(header_bytes.saturating_mul(2))
         .max_buf_size(header_bytes.saturating_add(64 * 1024));
     let serving = builder.serve_connection(io, service);

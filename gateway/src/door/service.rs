@@ -60,7 +60,7 @@ fn begin(door: &DoorShared, connection: &Arc<Connection>, cx: &RequestCx, head: 
         method: head.method.clone(),
         uri: head.uri.clone(),
         version: head.version,
-        host: head.headers.get(header::HOST).cloned(),
+        host: host_field(head),
         user_agent: head.headers.get(header::USER_AGENT).cloned(),
     });
     Exchange {
@@ -76,6 +76,16 @@ fn begin(door: &DoorShared, connection: &Arc<Connection>, cx: &RequestCx, head: 
         bytes_out: 0,
         is_complete: false,
     }
+}
+
+/// Who the request is for, as its line in the access log says it.
+fn host_field(head: &request::Parts) -> Option<HeaderValue> {
+    let named = || {
+        head.uri
+            .authority()
+            .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+    };
+    head.headers.get(header::HOST).cloned().or_else(named)
 }
 
 async fn answer(

@@ -5,12 +5,12 @@
 
 use super::artifact::Artifact;
 use super::component::{Component, Pre};
-use super::engine::Engines;
+use super::engine::{Engines, swap_in_use};
 use super::inspect::{self, Dialect, Inspection, NotAComponent, Surface};
 use super::lane::Lane;
 use super::pool::Pool;
 use super::store::StoreCtx;
-use crate::config::ComponentConfig;
+use crate::config::{ComponentConfig, PoolReset};
 use crate::hosts::{Host, WasiConfig, WasiHttp, WasiLogging, WasiStandard};
 use crate::limits;
 use crate::telemetry::metrics::Registry;
@@ -80,7 +80,7 @@ pub enum LoadError {
         max: u64,
     },
     /// It needs more places than the whole pool has.
-    #[error("the component needs {needs} places in the pool, which has {has}: raise gateway.instances")]
+    #[error("the component needs {needs} places in the pool, which has {has}: it has too many memories or tables")]
     Pool {
         /// Memories or tables it needs.
         needs: u32,
@@ -239,6 +239,24 @@ impl Loader {
             exports: surface.exports,
             memories: required.map_or((0, 0), |required| (required.num_memories, starting_bytes(&required))),
         })
+    }
+
+    /// Looks again whether the pools can be cleaned the way they are set to, and closes them where they cannot: with
+    /// `pool_reset = "scan"` a page that was swapped out would keep what an earlier request left in it.
+    pub fn recheck_pools(&self) {
+        if self.engines.options().reset != PoolReset::Scan {
+            return;
+        }
+        let swap = swap_in_use();
+        let has_changed = self.pools.iter().filter(|pool| pool.set_open(swap.is_none())).count() > 0;
+        match swap {
+            Some(device) if has_changed => tracing::error!(
+                "swap on {device} was turned on, and pool_reset = \"scan\" is not safe with it: components answer \
+                 503 until it is off again"
+            ),
+            None if has_changed => tracing::info!("swap is off again: components answer"),
+            _ => {}
+        }
     }
 
     /// The places of `dialect`'s engine.

@@ -3,23 +3,34 @@
 use crate::error::Fault;
 use crate::telemetry::metrics::{ComponentMetrics, GaugeGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 /// Guards an engine pool: as many permits as it has memories.
 #[derive(Clone, Debug)]
-pub struct Pool(Arc<Semaphore>);
+pub struct Pool {
+    permits: Arc<Semaphore>,
+    is_open: Arc<AtomicBool>,
+}
 
 impl Pool {
     /// A pool of `instances` places.
     pub fn new(instances: u32) -> Self {
-        Self(Arc::new(Semaphore::new(instances as usize)))
+        Self {
+            permits: Arc::new(Semaphore::new(instances as usize)),
+            is_open: Arc::new(AtomicBool::new(true)),
+        }
     }
 
     /// Places free now.
     pub fn free(&self) -> usize {
-        self.0.available_permits()
+        self.permits.available_permits()
+    }
+
+    /// Lets calls in, or none until it is opened again. Says whether that is a change.
+    pub(super) fn set_open(&self, is_open: bool) -> bool {
+        self.is_open.swap(is_open, Ordering::AcqRel) != is_open
     }
 }
 
@@ -59,8 +70,12 @@ impl Gate {
     /// Takes the places of one call, at once where they are free, else in the queue.
     ///
     /// # Errors
-    /// [`Fault::Saturated`] when the queue is full or a place did not come free in time.
+    /// [`Fault::Saturated`] when the queue is full or a place did not come free in time, [`Fault::PoolClosed`] while
+    /// the pool cannot be cleaned safely.
     pub(super) async fn enter(&self, metrics: &ComponentMetrics) -> Result<Places, Fault> {
+        if !self.pool.is_open.load(Ordering::Acquire) {
+            return Err(Fault::PoolClosed);
+        }
         let (component, pool) = match self.try_enter() {
             Ok(permits) => permits,
             Err(TryAcquireError::Closed) => return Err(Fault::Shutdown),
@@ -75,7 +90,7 @@ impl Gate {
 
     fn try_enter(&self) -> Result<Permits, TryAcquireError> {
         let component = Arc::clone(&self.calls).try_acquire_owned()?;
-        let pool = Arc::clone(&self.pool.0).try_acquire_many_owned(self.weight)?;
+        let pool = Arc::clone(&self.pool.permits).try_acquire_many_owned(self.weight)?;
         Ok((component, pool))
     }
 
@@ -90,7 +105,7 @@ impl Gate {
                 .acquire_owned()
                 .await
                 .map_err(|_| Fault::Shutdown)?;
-            let pool = Arc::clone(&self.pool.0)
+            let pool = Arc::clone(&self.pool.permits)
                 .acquire_many_owned(self.weight)
                 .await
                 .map_err(|_| Fault::Shutdown)?;

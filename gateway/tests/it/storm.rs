@@ -20,8 +20,12 @@ fn gateway() -> Gateway {
             component.limit("cpu", "200ms").limit("deadline", "3s")
         })
         .component_with("sleep-forever", |component| component.limit("deadline", "1s"))
+        // Only its memory ends it, however long the others keep it from the processor.
         .component_with("allocate-forever", |component| {
-            component.limit("memory", "16MiB").limit("cpu", "5s")
+            component
+                .limit("memory", "16MiB")
+                .limit("cpu", "0s")
+                .limit("deadline", "10m")
         })
         .component("trap")
         .start()
@@ -40,7 +44,7 @@ fn load(gateway: &Gateway, component: &str, connections: usize, expected: &[(u16
     Load {
         address: gateway.address(),
         component: component.to_owned(),
-        path: "/".to_owned(),
+        target: "/{n}".to_owned(),
         connections,
         pause: Duration::ZERO,
         check: Arc::new(check),

@@ -324,16 +324,6 @@ impl Gateway {
 
     /// Every line of the log so far that is an event, with its fields.
     pub(crate) fn log(&self) -> Vec<Json> {
-        self.running
-            .stderr
-            .all()
-            .iter()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
-    }
-
-    /// Every line of the log so far that is an event, with its fields.
-    pub(crate) fn log(&self) -> Vec<Json> {
         let lines = self.running.stderr.all();
         lines
             .iter()

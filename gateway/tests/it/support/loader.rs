@@ -1,6 +1,6 @@
 //! A small load generator: keep-alive HTTP/1.1 connections that check every answer and account for every request.
 //!
-//! Each request's target carries a number of its own, `n=CONNECTION-REQUEST`. One that stays without an answer can
+//! Each request has a number of its own, `CONNECTION-REQUEST`, in its target. One that stays without an answer can
 //! so be looked up in the gateway's access log: where it is found there, the gateway had accepted it and lost it;
 //! where it is not, its connection was closed before any byte of it was read.
 
@@ -24,7 +24,8 @@ pub(crate) struct Load {
     pub(crate) address: SocketAddr,
     /// Requests go to the host `NAME.test`.
     pub(crate) component: String,
-    pub(crate) path: String,
+    /// `{n}` stands for the request's number.
+    pub(crate) target: String,
     pub(crate) connections: usize,
     /// Between an answer and the next request, half of it on average.
     pub(crate) pause: Duration,
@@ -207,13 +208,8 @@ impl Connection {
     }
 
     fn request(&self) -> String {
-        let joint = if self.load.path.contains('?') { '&' } else { '?' };
-        format!(
-            "GET {}{joint}n={} HTTP/1.1\r\nhost: {}.test\r\n\r\n",
-            self.load.path,
-            self.id(),
-            self.load.component
-        )
+        let target = self.load.target.replace("{n}", &self.id());
+        format!("GET {target} HTTP/1.1\r\nhost: {}.test\r\n\r\n", self.load.component)
     }
 
     /// The connection there is, unless it was closed meanwhile, else a new one; `None` where none is taken.
