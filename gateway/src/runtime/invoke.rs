@@ -167,7 +167,11 @@ async fn guest(mut store: Store<StoreCtx>, request: Request<Body>, component: Ar
         Pre::P2(pre) => call_p2(pre, &mut store, request, &shared, &component).await,
         Pre::P3(pre) => call_p3(pre, &mut store, request, &shared, &component).await,
     };
-    let end = end.map_err(|error| shared.fault_of(&error));
+    let end = match shared.cx.call().cause() {
+        // A guest may notice first what its call is stopped for, and end on it in its own way.
+        Some(cause) => Err(cause.fault()),
+        None => end.map_err(|error| shared.fault_of(&error)),
+    };
     // Before the store goes: whoever sees the answer's body end can then tell a finished guest from a trapped one.
     shared.set_end(end.clone());
     drop(store);

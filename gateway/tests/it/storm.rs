@@ -3,8 +3,12 @@
 //! Statuses are asserted; how much slower the good one gets is printed, because only a quiet machine can promise it:
 //! the goal is a p99 under the larger of three times what it is alone and 20 ms more.
 
-use crate::support::Gateway;
+use crate::support::command::tidegate;
 use crate::support::loader::{Answer, Load, Loader, Report};
+use crate::support::{Gateway, Raw, guest};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -127,4 +131,35 @@ fn bad_guests_get_their_answers_and_a_good_one_notices_nothing() {
     gateway.wait_metric("tidegate_component_queue_length", &[], 0.0);
     assert_eq!(gateway.metric("tidegate_component_saturated_total", &[]), 0.0);
     gateway.get("hello", "/").is(200);
+}
+
+/// Killed when dropped.
+struct Unread(Child);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Every trap is a line of the log. When nobody takes them, they are what is lost, not requests.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody() {
+    let mut command = tidegate();
+    command.arg("serve").arg(guest("trap")).args(["--addr", "127.0.0.1:0"]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = Unread(command.spawn().expect("tidegate cannot be started"));
+    let mut stderr = BufReader::new(child.0.stderr.take().expect("stderr is piped"));
+    let mut first = String::new();
+    stderr.read_line(&mut first).expect("a line");
+    let (_, address) = first.trim().split_once("http://").expect("an address");
+    let address: SocketAddr = address.parse().expect("an address");
+    // Several times what a pipe holds.
+    for _ in 0..2_000 {
+        let mut raw = Raw::connect(address);
+        raw.write("GET / HTTP/1.1\r\nhost: any.test\r\nconnection: close\r\n\r\n");
+        raw.response().is_fault(502, "trap");
+    }
 }
