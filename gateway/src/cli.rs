@@ -11,7 +11,7 @@ mod serve;
 
 use crate::config::{Config, ConfigErrors, FromEnv, Options, ReportStyle};
 use crate::control::{BuildError, StartError};
-use crate::telemetry::log::{self, LogOptions};
+use crate::telemetry::log::{self, LogGuard, LogOptions};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -121,7 +121,7 @@ fn log_options() -> Result<LogOptions, Failed> {
     LogOptions::from_env().map_err(|error| Failed::new(Exit::Usage, error.to_string()))
 }
 
-fn start_log(options: &LogOptions) -> Done {
+fn start_log(options: &LogOptions) -> Result<LogGuard, Failed> {
     log::init(options).map_err(|error| Failed::new(Exit::Usage, error.to_string()))
 }
 

@@ -163,3 +163,5 @@ pub const UNIX_PATH_BYTES: usize = 107;
 pub const REAP_INTERVAL: Duration = Duration::from_millis(100);
 /// Every how many of these it is checked again that pools can be cleaned safely (five seconds).
 pub const POOL_RECHECK_TICKS: u32 = 50;
+/// Lines of the gateway's own log waiting to be written; beyond it lines are lost, never waited for.
+pub const LOG_LINES_COUNT: usize = 16_384;

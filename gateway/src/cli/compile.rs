@@ -18,7 +18,7 @@ pub(super) struct Compile {
 
 impl Compile {
     pub(super) fn run(self) -> Done {
-        start_log(&log_options()?)?;
+        let _log = start_log(&log_options()?)?;
         let config = load(&self.config.path, Options::default())?;
         let offline = Offline::of(&config.gateway)?;
         for component in config.components.values() {

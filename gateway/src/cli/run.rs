@@ -3,6 +3,7 @@
 use super::{ConfigArg, Done, Exit, Failed, complain, load, log_options, start_failed, start_log};
 use crate::config::{Config, Options};
 use crate::control::{Gateway, GatewayOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Serve a configuration until SIGTERM or SIGINT; SIGHUP reloads it
 #[derive(Debug, clap::Args)]
@@ -17,15 +18,31 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Done {
-        start_log(&log_options()?)?;
+        let _log = start_log(&log_options()?)?;
         let path = self.config.path;
         let config = load(&path, Options::default())?;
+        allow_descriptors();
         let reread = Box::new(move || Config::load(&path, Options::default()));
         let options = GatewayOptions {
             reread: Some(reread),
             ..GatewayOptions::default()
         };
         serve(config, options)
+    }
+}
+
+/// Takes as many descriptors as the system lets this process have: each connection needs one, and the soft limit of
+/// a login shell is a tenth of what one listener may hold.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if limit.current < limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, wanted)
+    {
+        tracing::warn!("the limit of open files stays at {:?}: {error}", limit.current);
     }
 }
 

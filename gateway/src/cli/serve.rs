@@ -66,7 +66,7 @@ impl Serve {
             complain(&format!("admin on {address}"));
         }
         // Only now, so that the address is the first line whatever there was to say before.
-        start_log(&log)?;
+        let _log = start_log(&log)?;
         gateway
             .run()
             .map_err(|error| Failed::new(Exit::System, format!("error: {error}")))

@@ -187,13 +187,9 @@ impl Run {
         let spent = self.shared.clock.now().saturating_sub(began);
         self.shared.poll_began_ns.store(0, Ordering::Relaxed);
         self.shared.cpu_ns.fetch_add(spent, Ordering::Relaxed);
-        let Poll::Ready(mut end) = polled else {
+        let Poll::Ready(end) = polled else {
             return Poll::Pending;
         };
-        // A guest may notice first what its call is stopped for, and end on it in its own way.
-        if let Some(cause) = self.shared.cx.call().cause() {
-            end = Err(cause.fault());
-        }
         self.finish(&end);
         Poll::Ready(end)
     }

@@ -1,8 +1,10 @@
 //! The gateway's own log: lines on standard error, as text for people or JSON for collectors.
 
 use crate::config::FromEnv;
+use crate::limits;
 use std::env::VarError;
 use std::io::{self, IsTerminal};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
@@ -81,11 +83,24 @@ impl LogOptions {
     }
 }
 
+/// Keeps the log's thread; dropped, it writes what is waiting and ends it.
+#[must_use = "without it the log ends at once"]
+pub(crate) struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+
 /// Starts the log on standard error for the whole process. A second call changes nothing and says
 /// [`LogError::AlreadySet`].
-pub(crate) fn init(options: &LogOptions) -> Result<(), LogError> {
-    let subscriber = subscriber(options, io::stderr)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)
+///
+/// Lines are written by a thread of their own: a log that nobody reads must not hold up a request. Beyond
+/// [`limits::LOG_LINES_COUNT`] waiting lines further ones are lost.
+pub(crate) fn init(options: &LogOptions) -> Result<LogGuard, LogError> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(limits::LOG_LINES_COUNT)
+        .thread_name("tidegate-log")
+        .finish(io::stderr());
+    let subscriber = subscriber(options, writer)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)?;
+    Ok(LogGuard(guard))
 }
 
 fn subscriber<W>(options: &LogOptions, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, LogError>
@@ -251,7 +266,7 @@ mod tests {
             filter: "info".into(),
             colours: false,
         };
-        let _ = init(&options);
+        let _log = init(&options);
         tracing::info!("lost");
     }
 
@@ -284,7 +299,7 @@ mod tests {
             colours: false,
         };
         // Another test of this binary may have been first; the second call is refused in any case.
-        let _ = init(&options);
-        assert_eq!(init(&options), Err(LogError::AlreadySet));
+        let _log = init(&options);
+        assert_eq!(init(&options).err(), Some(LogError::AlreadySet));
     }
 }

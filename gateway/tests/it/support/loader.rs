@@ -215,10 +215,10 @@ impl Connection {
     /// The connection there is, unless it was closed meanwhile, else a new one; `None` where none is taken.
     async fn open(&mut self) -> Option<TcpStream> {
         if let Some(stream) = self.stream.take() {
-            match stream.try_read(&mut [0; 1]) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Some(stream),
-                _ => self.shared.report.lock().unwrap().closed_idle += 1,
+            if !has_ended(&stream) {
+                return Some(stream);
             }
+            self.shared.report.lock().unwrap().closed_idle += 1;
         }
         match TcpStream::connect(self.load.address).await {
             Ok(stream) => Some(stream),
@@ -230,7 +230,7 @@ impl Connection {
     }
 
     /// Spread over the connections and requests, so that they do not all speak at once.
-    async fn pause(&self) {
+    async fn pause(&mut self) {
         if self.load.pause.is_zero() {
             return;
         }
@@ -240,8 +240,20 @@ impl Connection {
             return tokio::time::sleep(pause).await;
         };
         // Ends early when the gateway closes.
-        let _ = tokio::time::timeout(pause, stream.readable()).await;
+        if tokio::time::timeout(pause, closed(stream)).await.is_ok() {
+            self.stream = None;
+            self.shared.report.lock().unwrap().closed_idle += 1;
+        }
     }
+}
+
+/// Waits until the other side ends the connection, or says something out of turn.
+async fn closed(stream: &TcpStream) {
+    while stream.readable().await.is_ok() && !has_ended(stream) {}
+}
+
+fn has_ended(stream: &TcpStream) -> bool {
+    !matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 /// Sends one request and reads its answer.
