@@ -244,6 +244,10 @@ impl Connection {
 
     /// One look of the watch.
     fn look(&self, now: Instant) {
+        // Accepted from the kernel's queue after its listener closed, it has not heard yet.
+        if self.listener.is_draining() && self.ordered() == Order::GoOn {
+            self.order(Order::Finish);
+        }
         let limits = self.listener.limits();
         let lasted =
             |since: u32, limit: Duration| u128::from(self.clock.now().saturating_sub(since)) >= limit.as_millis();

@@ -113,7 +113,7 @@ fn answer(
     let (parts, body) = head.into_parts();
     let guest = std::mem::replace(guest, Guest::Ended(Ok(())));
     if is_bodiless(method, parts.status) {
-        guest.detach();
+        guest.detach(Some(body));
         return Ok(http::Response::from_parts(parts, Body::empty()));
     }
     let length = parts

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use wasmtime_wasi_http::WasiBody;
 
 /// The lane and its threads; dropping it ends them.
 pub struct Lane {
@@ -67,60 +68,90 @@ impl Lane {
 
     /// Takes a guest in. It runs until it ends or its call is stopped; its news come through its shared part.
     pub(super) fn take(&self, run: Run) -> Result<(), Fault> {
-        self.take_for(run, None)
+        let key = key(&run);
+        let mut run = self.admit(run)?;
+        self.spawn(key, async move {
+            // How it ended is in its shared part.
+            let _ = std::future::poll_fn(|cx| run.poll(cx)).await;
+        });
+        Ok(())
     }
 
-    /// Takes a guest in whose answer is complete: it has this long for the rest of its work.
-    pub(super) fn finish(&self, run: Run, time: Duration) {
+    /// Takes a guest in whose answer is complete: it has this long for the rest of its work, and what it still writes
+    /// is thrown away.
+    pub(super) fn finish(&self, run: Run, body: Option<WasiBody>, time: Duration) {
+        let key = key(&run);
         // A full lane stops the guest and counts it; nobody waits for its news.
-        let _ = self.take_for(run, Some(time));
+        let Ok(mut run) = self.admit(run) else { return };
+        self.spawn(key, async move {
+            let mut rest = body.map(|body| Box::pin(drain(body)));
+            let end = std::future::poll_fn(|cx| {
+                if rest.as_mut().is_some_and(|rest| rest.as_mut().poll(cx).is_ready()) {
+                    rest = None;
+                }
+                run.poll(cx)
+            });
+            if tokio::time::timeout(time, end).await.is_err() {
+                run.stop(Fault::BodyDeadline);
+            }
+        });
     }
 
     /// Bounds the rest of a guest's work that is here already, its answer complete since.
-    pub(super) fn end_after(&self, guest: &Arc<run::Shared>, time: Duration) {
+    pub(super) fn end_after(&self, guest: &Arc<run::Shared>, body: Option<WasiBody>, time: Duration) {
         // Weak, so that a guest that ends by itself leaves nothing behind but a timer.
         let guest = Arc::downgrade(guest);
         self.shared.runtime.spawn(async move {
-            tokio::time::sleep(time).await;
+            let rest = async {
+                if let Some(body) = body {
+                    drain(body).await;
+                }
+                std::future::pending::<()>().await;
+            };
+            // Never done before its time: the guest may have work left when its body has ended.
+            let _ = tokio::time::timeout(time, rest).await;
             if let Some(guest) = guest.upgrade() {
                 guest.cx.call().cancel(Cause::BodyDeadline);
             }
         });
     }
 
-    fn take_for(&self, mut run: Run, time: Option<Duration>) -> Result<(), Fault> {
+    /// A place in the lane, or the guest's end.
+    fn admit(&self, run: Run) -> Result<Run, Fault> {
         let join = |now| (now < limits::LANE_COUNT).then_some(now + 1);
-        if self
+        let admitted = self
             .shared
             .guests
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, join)
-            .is_err()
-        {
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, join);
+        if admitted.is_err() {
             run.stop(Fault::Saturated);
             return Err(Fault::Saturated);
         }
         run.shared.enter_lane();
-        let key = Arc::as_ptr(&run.component) as Key;
-        let guests = Leaving(Arc::clone(&self.shared));
+        Ok(run)
+    }
+
+    /// Runs an admitted guest's work in its component's queue.
+    fn spawn(&self, key: Key, work: impl Future<Output = ()> + Send + 'static) {
+        let leaving = Leaving(Arc::clone(&self.shared));
         let guest = async move {
-            let _leaving = guests;
-            let end = std::future::poll_fn(|cx| run.poll(cx));
-            // How it ended is in its shared part.
-            match time {
-                None => drop(end.await),
-                Some(time) => {
-                    if tokio::time::timeout(time, end).await.is_err() {
-                        run.stop(Fault::BodyDeadline);
-                    }
-                }
-            }
+            let _leaving = leaving;
+            work.await;
         };
         let shared = Arc::clone(&self.shared);
         let (runnable, task) = async_task::spawn(guest, move |runnable| shared.push(key, runnable));
         task.detach();
         runnable.schedule();
-        Ok(())
     }
+}
+
+fn key(run: &Run) -> Key {
+    Arc::as_ptr(&run.component) as Key
+}
+
+/// Takes everything of a body that nobody wants.
+async fn drain(mut body: WasiBody) {
+    while let Some(Ok(_)) = http_body_util::BodyExt::frame(&mut body).await {}
 }
 
 /// Counts a guest out when its task is dropped, however it ended.

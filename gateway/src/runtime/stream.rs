@@ -71,19 +71,20 @@ impl Guest {
         }
     }
 
-    /// Lets the guest finish what it does after its answer, as a task of the lane, until its deadline.
-    pub(super) fn detach(self) {
+    /// Lets the guest finish what it does after its answer, as a task of the lane, until its deadline. What it still
+    /// writes to `body` is taken and thrown away: a guest that is asked by HEAD is not told from one asked by GET.
+    pub(super) fn detach(self, body: Option<WasiBody>) {
         match self {
             Self::Here(run) => {
                 let (lane, time) = (Arc::clone(&run.component.lane), rest_of_call(&run.component));
-                lane.finish(run, time);
+                lane.finish(run, body, time);
             }
             // The lane owns it already: the wish to stop it is given up, and its time is bounded.
             Self::Lane(mut lane) => {
                 lane.is_released = true;
                 lane.component
                     .lane
-                    .end_after(&lane.shared, rest_of_call(&lane.component));
+                    .end_after(&lane.shared, body, rest_of_call(&lane.component));
             }
             Self::Ended(_) => {}
         }
@@ -151,7 +152,7 @@ impl GuestBody {
             Guest::Ended(Ok(())) => None,
             Guest::Ended(Err(fault)) => Some(fault),
             guest => {
-                guest.detach();
+                guest.detach(None);
                 None
             }
         }
@@ -222,7 +223,7 @@ impl Drop for GuestBody {
     /// hyper asks for no end once it has as many bytes as the head says: then the guest finishes by itself too.
     fn drop(&mut self) {
         if self.left == Some(0) && !self.done {
-            std::mem::replace(&mut self.guest, Guest::Ended(Ok(()))).detach();
+            std::mem::replace(&mut self.guest, Guest::Ended(Ok(()))).detach(None);
         }
     }
 }

@@ -18,6 +18,7 @@ mod cli;
 mod detached;
 mod disconnect;
 mod drain;
+mod floods;
 mod handlers;
 mod limits;
 mod malformed;

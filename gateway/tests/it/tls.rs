@@ -54,6 +54,26 @@ fn alpn_chooses_the_protocol() {
 }
 
 #[test]
+fn a_client_of_one_tls_version_is_served() {
+    let authority = Authority::new();
+    let gateway = builder(&authority).start();
+    let address = gateway.address();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let config = authority.client_of(&[version], &BOTH[1..], None);
+        let mut greeted = greet(address, "a.example", &config).unwrap();
+        assert_eq!(greeted.version, Some(version.version));
+        assert_eq!(ask(&mut greeted.raw), Some(200), "{version:?}");
+        // HTTP/2 has demands of its own on a TLS 1.2 connection (RFC 9113 §9.2).
+        let config = authority.client_of(&[version], &BOTH[..1], None);
+        let greeted = greet(address, "a.example", &config).unwrap();
+        assert_eq!(greeted.alpn.as_deref(), Some("h2"), "{version:?}");
+        let mut client = Client::connect_tls(Protocol::H2, address, "a.example", config);
+        let answer = client.get("hello", "/");
+        assert!(answer.status == 200 && answer.text().starts_with("Hello"), "{answer:?}");
+    }
+}
+
+#[test]
 fn curl_is_served_over_tls() {
     let authority = Authority::new();
     let builder = builder(&authority);

@@ -4,7 +4,7 @@ use super::raw::Raw;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -57,14 +57,22 @@ impl Authority {
 
     /// A client that trusts this authority, offers `alpn`, and shows `pair` when it is asked to.
     pub(crate) fn client(&self, alpn: &[&str], pair: Option<&Pair>) -> Arc<ClientConfig> {
+        self.client_of(rustls::DEFAULT_VERSIONS, alpn, pair)
+    }
+
+    /// The same, with nothing but these versions of TLS.
+    pub(crate) fn client_of(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&str],
+        pair: Option<&Pair>,
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("the authority is PEM");
         roots.add(root).expect("the authority is one");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider);
-        let builder = builder
-            .with_safe_default_protocol_versions()
-            .expect("ring has the default versions");
+        let builder = builder.with_protocol_versions(versions).expect("ring has all versions");
         let builder = builder.with_root_certificates(roots);
         let mut config = match pair {
             Some(pair) => {
@@ -98,6 +106,7 @@ pub(crate) struct Greeted {
     pub(crate) raw: Raw,
     /// What ALPN agreed on.
     pub(crate) alpn: Option<String>,
+    pub(crate) version: Option<ProtocolVersion>,
     /// The server's own certificate.
     pub(crate) leaf: CertificateDer<'static>,
 }
@@ -114,6 +123,7 @@ pub(crate) fn greet(address: SocketAddr, name: &str, config: &Arc<ClientConfig>)
     let alpn = session
         .alpn_protocol()
         .map(|protocol| String::from_utf8_lossy(protocol).into_owned());
+    let version = session.protocol_version();
     let leaf = session
         .peer_certificates()
         .and_then(|chain| chain.first())
@@ -123,6 +133,7 @@ pub(crate) fn greet(address: SocketAddr, name: &str, config: &Arc<ClientConfig>)
     Ok(Greeted {
         raw: Raw::over(Box::new(StreamOwned::new(session, tcp)), copy),
         alpn,
+        version,
         leaf,
     })
 }
