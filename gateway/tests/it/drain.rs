@@ -3,7 +3,7 @@
 use crate::support::config::{inline, list};
 use crate::support::loader::{Answer, Check, Load, Loader, Report, allow_descriptors};
 use crate::support::streams::Streams;
-use crate::support::{End, Gateway, Raw, wait};
+use crate::support::{End, Gateway, Raw, turn, wait};
 use rustix::process::Signal;
 use std::collections::HashSet;
 use std::net::TcpStream;
@@ -61,6 +61,7 @@ fn lost_nothing(gateway: &Gateway, report: &Report) {
 
 #[test]
 fn two_thousand_connections_lose_nothing_when_it_ends() {
+    let _alone = turn::alone();
     allow_descriptors(3 * CONNECTIONS as u64);
     let mut gateway = Gateway::with()
         .component_with("hello-min", |component| {
@@ -106,6 +107,7 @@ fn two_thousand_connections_lose_nothing_when_it_ends() {
 /// Connections that only the kernel has accepted when the signal comes are served too.
 #[test]
 fn connections_in_the_kernels_queue_are_served() {
+    let _alone = turn::alone();
     allow_descriptors(2_000);
     let mut gateway = Gateway::with().component("hello").start();
     gateway.signal(Signal::STOP);
@@ -180,6 +182,7 @@ fn set_version(gateway: &mut Gateway, version: u64) {
 
 #[test]
 fn two_thousand_connections_notice_nothing_of_twenty_reloads() {
+    let _alone = turn::alone();
     allow_descriptors(3 * CONNECTIONS as u64);
     let mut gateway = Gateway::with()
         .component_with("env-and-config", |component| {

@@ -3,7 +3,7 @@
 //! The frames are made by hand, because no client library sends them.
 
 use crate::support::gateway::Builder;
-use crate::support::{Gateway, Raw, wait};
+use crate::support::{Gateway, Raw, turn, wait};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::fs;
 use std::io::ErrorKind;
@@ -221,6 +221,7 @@ fn peak_kib(gateway: &Gateway) -> u64 {
 
 #[test]
 fn more_connections_than_descriptors_are_survived() {
+    let _alone = turn::alone();
     let gateway = builder().start();
     gateway.get("hello", "/").is(200);
     let errors = |gateway: &Gateway| gateway.metric("tidegate_accept_errors_total", &[("listener", "public")]);
@@ -262,6 +263,7 @@ fn more_connections_than_descriptors_are_survived() {
 /// CVE-2023-44487: streams that are reset before anybody looked at them cost their client nothing.
 #[test]
 fn a_rapid_reset_ends_its_connection() {
+    let _alone = turn::alone();
     const FLOODS: usize = 8;
     const STREAMS: usize = 4_000;
     let gateway = builder().start();
@@ -286,6 +288,7 @@ fn a_rapid_reset_ends_its_connection() {
 /// Under the bound of the rapid reset: the streams have become calls by the time they are reset, and each is stopped.
 #[test]
 fn resets_of_streams_at_work_stop_their_guests() {
+    let _alone = turn::alone();
     const BATCHES: usize = 64;
     const BATCH: usize = limits::H2_PENDING_RESETS_COUNT / 2;
     let gateway = builder().start();
@@ -332,6 +335,7 @@ fn large_field() -> Vec<u8> {
 /// CVE-2024-27316 and its kin: a head that never ends.
 #[test]
 fn endless_continuations_end_their_connection() {
+    let _alone = turn::alone();
     let gateway = builder().start();
     gateway.get("hello", "/").is(200);
     let field = large_field();
@@ -389,6 +393,7 @@ fn endless_continuations_end_their_connection() {
 /// CVE-2025-8671: the client makes the gateway reset its streams, which no bound on the client's resets counts.
 #[test]
 fn provoked_resets_end_their_connection() {
+    let _alone = turn::alone();
     type Provoke = fn(u32) -> Vec<u8>;
     let kinds: [(&str, Provoke); 4] = [
         ("a window of nothing more", |stream| {

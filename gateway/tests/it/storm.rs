@@ -5,7 +5,7 @@
 
 use crate::support::command::tidegate;
 use crate::support::loader::{Answer, Load, Loader, Report};
-use crate::support::{Gateway, Raw, guest};
+use crate::support::{Gateway, Raw, guest, turn};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
@@ -83,6 +83,7 @@ fn went_well(name: &str, report: &Report) {
 
 #[test]
 fn bad_guests_get_their_answers_and_a_good_one_notices_nothing() {
+    let _alone = turn::alone();
     let gateway = gateway();
     let hello = Load {
         pause: Duration::from_millis(10),
@@ -147,6 +148,7 @@ impl Drop for Unread {
 /// Every trap is a line of the log. When nobody takes them, they are what is lost, not requests.
 #[test]
 fn a_log_that_nobody_reads_holds_up_nobody() {
+    let _alone = turn::alone();
     let mut command = tidegate();
     command.arg("serve").arg(guest("trap")).args(["--addr", "127.0.0.1:0"]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());

@@ -8,6 +8,7 @@ pub(crate) mod gateway;
 pub(crate) mod loader;
 pub(crate) mod raw;
 pub(crate) mod streams;
+pub(crate) mod turn;
 pub(crate) mod wait;
 
 pub(crate) use client::{Client, Protocol};

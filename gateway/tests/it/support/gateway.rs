@@ -3,6 +3,7 @@
 use super::command::{Running, run, tidegate};
 use super::config::{Component, entry, inline, least, list};
 use super::raw::{Raw, Response};
+use super::turn::{self, Beside};
 use super::{guest, wait};
 use rustix::process::Signal;
 use serde_json::Value as Json;
@@ -27,6 +28,8 @@ pub(crate) struct Gateway {
     folder: TempDir,
     config: Table,
     running: Running,
+    /// Given back after the process was killed: fields are dropped in their order.
+    _beside: Option<Beside>,
 }
 
 impl Gateway {
@@ -123,6 +126,7 @@ impl Builder {
     /// Starts it, and waits until it says where it listens.
     #[track_caller]
     pub(crate) fn start(self) -> Gateway {
+        let beside = turn::beside();
         share_compiled(&self.folder.path().join("var"));
         let mut command = tidegate();
         command.arg("run").arg(write_config(self.folder.path(), &self.config));
@@ -132,6 +136,7 @@ impl Builder {
             folder: self.folder,
             config: self.config,
             running,
+            _beside: beside,
         };
         wait::until("the gateway to listen", || {
             assert!(gateway.running.ended().is_none(), "the gateway ended at its start");
