@@ -1,4 +1,5 @@
-//! wasi:config: `store@0.2.0-rc.1` and the older `runtime@0.2.0-draft`, both over the component's `config` table.
+//! wasi:config: `store@0.2.0-rc.1` and the older `store` and `runtime@0.2.0-draft`, all over the component's `config`
+//! table.
 
 use super::{Host, Imports, Linked};
 use std::marker::PhantomData;
@@ -12,11 +13,13 @@ mod runtime_bindings {
     wasmtime::component::bindgen!({ path: "../wit/config-runtime", world: "imports" });
 }
 
-use runtime_bindings::wasi::config::runtime;
+use runtime_bindings::wasi::config::{runtime, store as draft_store};
 use store_bindings::wasi::config::store;
 
 const STORE: &str = "wasi:config/store@0.2.0-rc.1";
+const DRAFT_STORE: &str = "wasi:config/store@0.2.0-draft";
 const RUNTIME: &str = "wasi:config/runtime@0.2.0-draft";
+const NAMES: &[&str] = &[STORE, DRAFT_STORE, RUNTIME];
 
 /// Store data that holds configuration values for its guest.
 pub trait ConfigView: Send {
@@ -26,25 +29,25 @@ pub trait ConfigView: Send {
     fn config_values(&self) -> Vec<(String, String)>;
 }
 
-/// Both versions of the interface.
+/// All versions of the interface.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WasiConfig;
 
 impl<T: ConfigView + 'static> Host<T> for WasiConfig {
     fn link(&self, linker: &mut Linker<T>, imports: &Imports) -> wasmtime::Result<Linked> {
-        let linked = Linked::those(imports, |import| import.name == STORE || import.name == RUNTIME);
+        let linked = Linked::those(imports, |import| NAMES.contains(&import.name.as_str()));
         for name in &linked.0 {
-            if name == STORE {
-                store::add_to_linker::<T, HasConfig<T>>(linker, |data| Access(data))?;
-            } else {
-                runtime::add_to_linker::<T, HasConfig<T>>(linker, |data| Access(data))?;
+            match name.as_str() {
+                STORE => store::add_to_linker::<T, HasConfig<T>>(linker, |data| Access(data))?,
+                DRAFT_STORE => draft_store::add_to_linker::<T, HasConfig<T>>(linker, |data| Access(data))?,
+                _ => runtime::add_to_linker::<T, HasConfig<T>>(linker, |data| Access(data))?,
             }
         }
         Ok(linked)
     }
 
     fn serves(&self) -> &'static [&'static str] {
-        &[STORE, RUNTIME]
+        NAMES
     }
 }
 
@@ -63,6 +66,16 @@ impl<T: ConfigView> store::Host for Access<'_, T> {
     }
 
     fn get_all(&mut self) -> Result<Vec<(String, String)>, store::Error> {
+        Ok(self.0.config_values())
+    }
+}
+
+impl<T: ConfigView> draft_store::Host for Access<'_, T> {
+    fn get(&mut self, key: String) -> Result<Option<String>, draft_store::Error> {
+        Ok(self.0.config_value(&key))
+    }
+
+    fn get_all(&mut self) -> Result<Vec<(String, String)>, draft_store::Error> {
         Ok(self.0.config_values())
     }
 }

@@ -35,6 +35,8 @@ fn a_guest_sees_its_own_tables_and_nothing_of_the_hosts() {
     assert_eq!(gateway.get("env-and-config-draft", "/").text(), r#"{"greeting":"Hi"}"#);
     assert_eq!(gateway.get("env-and-config-draft", "/config/greeting").text(), "Hi");
     gateway.get("env-and-config-draft", "/config/other").is(404);
+    assert_eq!(gateway.get("env-and-config-draft", "/store/greeting").text(), "Hi");
+    gateway.get("env-and-config-draft", "/store/other").is(404);
 }
 
 #[test]
