@@ -12,9 +12,8 @@ use std::thread;
 pub(crate) fn tidegate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.env_clear().stdin(Stdio::null());
-    if let Some(folder) = std::env::var_os("TMPDIR") {
-        command.env("TMPDIR", folder);
-    }
+    // A process that is killed leaves its temporary folder behind: here it is cleaned away with the target folder.
+    command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
