@@ -1,4 +1,4 @@
-//! The configuration a benchmarked gateway runs with, in the syntax of the contract (DESIGN §13).
+//! The configuration a benchmarked gateway runs with, as its users write it.
 
 use serde::Serialize;
 use std::collections::BTreeMap;

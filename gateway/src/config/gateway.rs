@@ -7,7 +7,7 @@ use super::reader::Field;
 use super::scalar::Zero;
 use crate::limits;
 
-/// How an instance's slot in the pool is cleaned for the next one (DESIGN §5).
+/// How an instance's slot in the pool is cleaned for the next one; docs/decisions/0002.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PoolReset {
     /// The kernel takes the pages back, in batches. Safe on every machine.
