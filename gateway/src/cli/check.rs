@@ -65,9 +65,7 @@ fn components(config: &Config) -> Result<Option<ConfigErrors>, Failed> {
     });
     let errors = config.components.values().filter_map(|component| {
         let loaded = Artifact::read(&component.source).and_then(|artifact| offline.loader.load(&artifact, component));
-        let error = loaded.err()?;
-        let label = format!("component `{}` cannot be served", component.name);
-        Some(ConfigError::new(component.location.clone(), error.to_string()).label(label))
+        Some(loaded.err()?.at(component))
     });
     Ok(ConfigErrors::from_errors(listeners.chain(errors).collect()))
 }

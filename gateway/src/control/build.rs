@@ -1,7 +1,7 @@
 //! Snapshots from configurations. What did not change is taken over from the snapshot in force: its compiled code,
 //! its pool places, its metrics.
 
-use crate::config::{ComponentConfig, Config, ConfigError, ConfigErrors, Name, RouteConfig, TargetConfig};
+use crate::config::{ComponentConfig, Config, ConfigErrors, Name, RouteConfig, TargetConfig};
 use crate::runtime::{Artifact, Component, Deadlines, LoadError, Loader};
 use crate::snapshot::{DynHandler, Fixed, Route, Snapshot, Target};
 use crate::telemetry::metrics::Registry;
@@ -135,9 +135,8 @@ impl Builder {
                                 loaded.insert(component.name.clone(), one);
                             }
                             Err(error) => {
-                                let error = ConfigError::new(component.location.clone(), error.to_string())
-                                    .label(format!("component `{}` cannot be served", component.name));
-                                failed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                                failed.push(error.at(component));
                             }
                         }
                     }

@@ -2,7 +2,7 @@
 
 use super::DoorShared;
 use super::answer::{Asked, Exchange, Tracked, fault_page};
-use super::guard::agreed;
+use super::guard::{Rejection, agreed};
 use super::shared::Connection;
 use crate::error::Fault;
 use crate::http::{Body, ClientBody, RequestCx};
@@ -28,10 +28,7 @@ pub(super) async fn serve(
     let version = head.version;
     let mut exchange = begin(&door, &connection, &cx, &head);
     let answer = match connection.refusal(ordinal) {
-        Some(refusal) => Err(Fault::Refused {
-            status: refusal.status,
-            code: refusal.code,
-        }),
+        Some(refusal) => Err(refusal.into()),
         None => answer(&door, &cx, &mut exchange, head, body).await,
     };
     let (mut answer, closes) = match answer {
@@ -121,13 +118,8 @@ fn check_host(head: &mut request::Parts, exchange: &Exchange) -> Result<(), Faul
         };
         let port = if exchange.cx.client().tls { 443 } else { 80 };
         let hosts = head.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
-        return match agreed(Some(authority.as_str().as_bytes()), hosts, port) {
-            Ok(_) => Ok(()),
-            Err(refusal) => Err(Fault::Refused {
-                status: refusal.status,
-                code: refusal.code,
-            }),
-        };
+        agreed(Some(authority.as_str().as_bytes()), hosts, port)?;
+        return Ok(());
     }
     if !head.headers.contains_key(header::HOST) {
         let local = exchange.cx.client().local.to_string();
@@ -135,6 +127,15 @@ fn check_host(head: &mut request::Parts, exchange: &Exchange) -> Result<(), Faul
         head.headers.insert(header::HOST, host);
     }
     Ok(())
+}
+
+impl From<Rejection> for Fault {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused {
+            status: rejection.status,
+            code: rejection.code,
+        }
+    }
 }
 
 /// What the guard bounds on HTTP/1, for a head that came by HTTP/2. Its bytes in all are for hyper to bound.

@@ -10,7 +10,7 @@ use super::inspect::{self, Dialect, Inspection, NotAComponent, Surface};
 use super::lane::Lane;
 use super::pool::Pool;
 use super::store::StoreCtx;
-use crate::config::{ComponentConfig, PoolReset};
+use crate::config::{ComponentConfig, ConfigError, PoolReset};
 use crate::hosts::{Host, WasiConfig, WasiHttp, WasiLogging, WasiStandard};
 use crate::limits;
 use crate::telemetry::metrics::Registry;
@@ -111,6 +111,14 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl LoadError {
+    /// The error at the line that names the component's source, as configuration errors are told.
+    pub fn at(&self, component: &ComponentConfig) -> ConfigError {
+        ConfigError::new(component.location.clone(), self.to_string())
+            .label(format!("component `{}` cannot be served", component.name))
+    }
 }
 
 /// Bytes that the largest memory starts with; wasmtime counts them in pages.
