@@ -28,7 +28,8 @@ pub(crate) fn allowed() -> Result<Vec<usize>, Error> {
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
 }
 
-fn bind(cpu: usize) -> Result<(), Error> {
+/// Binds this thread to `cpu`.
+pub(crate) fn bind(cpu: usize) -> Result<(), Error> {
     check(cpu)?;
     let mut only = CpuSet::new();
     only.set(cpu);

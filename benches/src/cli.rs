@@ -1,12 +1,14 @@
 //! The commands of `tidegate-bench`, and how results are shown.
 
+mod show;
+
 use crate::error::Error;
 use crate::loader::{Expected, Loader, Pace, Plan, probe};
-use crate::rounds::table;
-use crate::scenarios::{Outcome, Scenario, Setup, Verdict};
+use crate::scenarios::{Outcome, Scenario, Setup};
 use crate::{affinity, install, native};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
+use show::{describe, heading};
 use std::env;
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -25,7 +27,7 @@ pub struct Cli {
 enum Command {
     /// Run scenarios and print ratios against `wasmtime serve`
     #[command(
-        after_help = "Examples:\n  tidegate-bench compare\n  tidegate-bench compare --rounds 3 --seconds 1 fresh-default\n  tidegate-bench compare --json memory warm-start > result.json"
+        after_help = "Examples:\n  tidegate-bench compare\n  tidegate-bench compare --rounds 3 --seconds 1 fresh-default\n  tidegate-bench compare --json memory warm-start > result.json\n  tidegate-bench compare --enforce reuse concurrent outgoing idle-connections"
     )]
     Compare(CompareArgs),
     /// Install the `wasmtime` that is compared with, if it is absent, and print its path
@@ -68,6 +70,9 @@ struct CompareArgs {
     /// Components of the scenario `warm-start`
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     components: u16,
+    /// Connections that the scenario `idle-connections` leaves open
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    idle_connections: u16,
     /// The gateway [default: dist/tidegate in the target folder]
     #[arg(long, value_name = "PATH")]
     tidegate: Option<PathBuf>,
@@ -184,7 +189,7 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
     let missed: Vec<&str> = results
         .outcomes
         .iter()
-        .filter_map(Outcome::verdict)
+        .flat_map(Outcome::verdicts)
         .filter(|verdict| !verdict.reached)
         .map(|verdict| verdict.what.as_str())
         .collect();
@@ -218,6 +223,7 @@ fn setup(args: CompareArgs, scenarios: &[Scenario]) -> Result<Setup, Error> {
         loader_cpu: args.loader_cpu,
         stream_bytes: args.stream_mib << 20,
         components: args.components.into(),
+        idle_connections: args.idle_connections.into(),
     })
 }
 
@@ -260,86 +266,6 @@ fn load(args: &LoadArgs) -> Result<(), Error> {
         report.latency_max_us()
     );
     report.require_right(&args.url.to_string())
-}
-
-fn heading(results: &Results) -> String {
-    let Machine {
-        processor,
-        cores,
-        kernel,
-    } = &results.machine;
-    let wasmtime = results.wasmtime.as_deref().unwrap_or("no wasmtime needed");
-    format!(
-        "{processor}, {cores} cores, Linux {kernel}; {wasmtime}; {} rounds of {} s, {} connections\n\
-         medians; a ratio is taken within each round against the row that is 1.000\n",
-        results.rounds, results.seconds, results.connections
-    )
-}
-
-fn describe(outcome: &Outcome) -> String {
-    const MIB: f64 = 1_048_576.0;
-    let mut text = match outcome {
-        Outcome::Comparison {
-            scenario, guest, rows, ..
-        } => {
-            format!("{scenario}, {guest}\n{}", table::comparison(rows))
-        }
-        Outcome::Memory {
-            scenario,
-            guest,
-            bytes,
-            seconds,
-            rss_before_bytes,
-            rss_peak_bytes,
-            ..
-        } => {
-            let (mib, before, peak) = (
-                *bytes as f64 / MIB,
-                *rss_before_bytes as f64 / MIB,
-                *rss_peak_bytes as f64 / MIB,
-            );
-            format!(
-                "{scenario}, {guest}\n{mib:.0} MiB there and back in {seconds:.1} s; resident {before:.1} MiB before, \
-                 {peak:.1} MiB at most: grown by {:.1} MiB\n",
-                peak - before
-            )
-        }
-        Outcome::WarmStart {
-            scenario,
-            guest,
-            components,
-            cold_ms,
-            listening_ms,
-            answered_ms,
-            ..
-        } => format!(
-            "{scenario}, {components} x {guest}\nfirst start {cold_ms:.0} ms; later ones listening after {:.0} ms ({}), \
-             first answer after {:.0} ms ({})\n",
-            listening_ms.median,
-            table::range(listening_ms, 0),
-            answered_ms.median,
-            table::range(answered_ms, 0)
-        ),
-    };
-    if let Some(verdict) = outcome.verdict() {
-        text.push_str(&judged(verdict));
-    }
-    text
-}
-
-fn judged(verdict: &Verdict) -> String {
-    let reached = if verdict.reached { "reached" } else { "NOT reached" };
-    let aim = verdict.aim.map_or(String::new(), |aim| format!(", aim {aim}"));
-    // A ratio needs its decimals, MiB one of them, milliseconds none.
-    let decimals = match verdict.reach {
-        reach if reach < 10.0 => 3,
-        reach if reach < 100.0 => 1,
-        _ => 0,
-    };
-    format!(
-        "{reached}: {:.decimals$}, to be at most {}{aim}\n",
-        verdict.measured, verdict.reach
-    )
 }
 
 fn machine() -> Result<Machine, Error> {

@@ -78,6 +78,17 @@ pub enum Error {
         /// Those allowed.
         allowed: String,
     },
+    /// More files would have to be open than the system lets this process have.
+    #[error(
+        "{needed} open files are needed and at most {hard} are allowed: raise the hard limit (`ulimit -Hn {needed}` as \
+         root, LimitNOFILE= in systemd, --ulimit nofile= in Docker) or ask for fewer with --idle-connections"
+    )]
+    OpenFiles {
+        /// For the connections and what the processes have open beside them.
+        needed: u64,
+        /// The hard limit (RLIMIT_NOFILE).
+        hard: u64,
+    },
     /// Every candidate port is taken.
     #[error("no free port between {first} and {last} on 127.0.0.1")]
     NoPort {

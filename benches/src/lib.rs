@@ -8,6 +8,7 @@
 //! - `native`: the third peer, a hyper handler without any component.
 //! - `install`: brings `wasmtime` into the target folder where it is missing.
 //! - `affinity`: which core does what.
+//! - `open_files`: lets one process hold thousands of connections.
 #![forbid(unsafe_code)]
 
 mod affinity;
@@ -16,6 +17,7 @@ mod error;
 mod install;
 mod loader;
 mod native;
+mod open_files;
 mod rounds;
 mod scenarios;
 mod server;

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) use engine::Loader;
-pub(crate) use probe::probe;
+pub(crate) use probe::{Answer, connect, exchange, probe};
 
 /// What is asked, and how.
 #[derive(Debug, Clone)]

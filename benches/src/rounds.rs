@@ -71,14 +71,32 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Sample>,
 }
 
+/// Every row over a peer other than the baseline, round by round.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Beside {
+    /// The peer that is 1.0 here.
+    pub(crate) peer: String,
+    pub(crate) figure: Figure,
+    /// In the order of the rows.
+    pub(crate) ratios: Vec<Spread>,
+}
+
+/// What of a peer is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Figure {
+    CpuPerRequest,
+    RequestsPerSecond,
+}
+
 /// Measures every peer once a round, in the order A B C A B C, so that drift meets all of them alike.
 /// The result is one list of samples a peer.
-pub(crate) fn interleave<E>(
+pub(crate) fn interleave<S, E>(
     rounds: usize,
     peers: usize,
-    mut measure: impl FnMut(usize, usize) -> Result<Sample, E>,
-) -> Result<Vec<Vec<Sample>>, E> {
-    let mut samples = vec![Vec::with_capacity(rounds); peers];
+    mut measure: impl FnMut(usize, usize) -> Result<S, E>,
+) -> Result<Vec<Vec<S>>, E> {
+    let mut samples: Vec<Vec<S>> = std::iter::repeat_with(Vec::new).take(peers).collect();
     for round in 0..rounds {
         for (peer, of_peer) in samples.iter_mut().enumerate() {
             of_peer.push(measure(round, peer)?);
@@ -117,6 +135,26 @@ fn row(name: &str, own: &[Sample], base: &[Sample]) -> Option<Row> {
     })
 }
 
+/// All rows over the one at `other`. None if there is no such row.
+pub(crate) fn beside(rows: &[Row], other: usize, figure: Figure) -> Option<Beside> {
+    let base = rows.get(other)?;
+    let ratios = rows.iter().map(|own| ratio(own, base, figure));
+    Some(Beside {
+        peer: base.peer.clone(),
+        figure,
+        ratios: ratios.collect::<Option<_>>()?,
+    })
+}
+
+/// One row over another, round by round.
+pub(crate) fn ratio(own: &Row, base: &Row, figure: Figure) -> Option<Spread> {
+    let get: fn(&Sample) -> f64 = match figure {
+        Figure::CpuPerRequest => |sample| sample.cpu_us_per_request,
+        Figure::RequestsPerSecond => |sample| sample.requests_per_second,
+    };
+    Spread::of(&ratios(&own.samples, &base.samples, get)?)
+}
+
 /// Round by round, own over base. None if a round is missing on one side or the base is zero.
 fn ratios(own: &[Sample], base: &[Sample], get: fn(&Sample) -> f64) -> Option<Vec<f64>> {
     if own.len() != base.len() {
@@ -127,117 +165,4 @@ fn ratios(own: &[Sample], base: &[Sample], get: fn(&Sample) -> f64) -> Option<Ve
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::convert::Infallible;
-
-    fn sample(cpu: f64, rps: f64) -> Sample {
-        Sample {
-            cpu_us_per_request: cpu,
-            requests_per_second: rps,
-            latency_p50_us: 1.0,
-            latency_p99_us: 2.0,
-            latency_max_us: 3.0,
-            server_busy: 1.0,
-            loader_busy: 0.5,
-        }
-    }
-
-    #[test]
-    fn a_spread_is_min_median_max() {
-        let spread = |values: &[f64]| Spread::of(values).map(|spread| (spread.min, spread.median, spread.max));
-        assert_eq!(spread(&[3.0, 1.0, 2.0]), Some((1.0, 2.0, 3.0)));
-        assert_eq!(spread(&[4.0, 1.0, 2.0, 9.0]), Some((1.0, 3.0, 9.0)));
-        assert_eq!(spread(&[7.0]), Some((7.0, 7.0, 7.0)));
-        assert_eq!(spread(&[10.0, 9.0]), Some((9.0, 9.5, 10.0)));
-        assert_eq!(spread(&[]), None);
-        assert_eq!(spread(&[1.0, f64::NAN]), None);
-    }
-
-    #[test]
-    fn peers_take_turns() {
-        let mut order = Vec::new();
-        let samples = interleave(3, 2, |round, peer| {
-            order.push((round, peer));
-            Ok::<_, Infallible>(sample(round as f64, peer as f64))
-        });
-        assert_eq!(order, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
-        let samples = samples.unwrap();
-        assert_eq!(samples.len(), 2);
-        assert_eq!(samples[1], [sample(0.0, 1.0), sample(1.0, 1.0), sample(2.0, 1.0)]);
-    }
-
-    #[test]
-    fn the_first_failure_ends_the_rounds() {
-        let mut measured = 0;
-        let failed = interleave(3, 2, |round, _| {
-            measured += 1;
-            if round == 1 { Err("down") } else { Ok(sample(1.0, 1.0)) }
-        });
-        assert_eq!(failed, Err("down"));
-        assert_eq!(measured, 3);
-    }
-
-    #[test]
-    fn ratios_are_taken_within_a_round() {
-        // The machine is ten times slower in the second round: the ratio of medians would say 100/110, the rounds say 0.5.
-        let own = [sample(50.0, 20.0), sample(500.0, 2.0), sample(60.0, 20.0)];
-        let base = [sample(100.0, 10.0), sample(1000.0, 1.0), sample(100.0, 10.0)];
-        let names = ["tidegate".to_owned(), "base".to_owned()];
-        let rows = rows(&names, &[own.to_vec(), base.to_vec()], 1).unwrap();
-        assert_eq!(rows[0].peer, "tidegate");
-        assert_eq!(
-            rows[0].cpu_ratio,
-            Spread {
-                min: 0.5,
-                median: 0.5,
-                max: 0.6
-            }
-        );
-        assert_eq!(
-            rows[0].rps_ratio,
-            Spread {
-                min: 2.0,
-                median: 2.0,
-                max: 2.0
-            }
-        );
-        assert_eq!(
-            rows[0].cpu_us_per_request,
-            Spread {
-                min: 50.0,
-                median: 60.0,
-                max: 500.0
-            }
-        );
-        assert_eq!(
-            rows[1].cpu_ratio,
-            Spread {
-                min: 1.0,
-                median: 1.0,
-                max: 1.0
-            }
-        );
-    }
-
-    #[test]
-    fn rows_need_whole_rounds_and_a_baseline() {
-        let names = ["a".to_owned(), "b".to_owned()];
-        let one = vec![sample(1.0, 1.0)];
-        let two = vec![sample(1.0, 1.0), sample(2.0, 2.0)];
-        assert!(
-            rows(&names, &[one.clone(), one.clone()], 2).is_none(),
-            "no such baseline"
-        );
-        assert!(rows(&names, &[one.clone(), two], 0).is_none(), "a round is missing");
-        assert!(
-            rows(&names, std::slice::from_ref(&one), 0).is_none(),
-            "a name without samples"
-        );
-        assert!(rows(&names, &[vec![], vec![]], 0).is_none(), "no round");
-        assert!(
-            rows(&names, &[one, vec![sample(0.0, 0.0)]], 1).is_none(),
-            "a baseline of zero"
-        );
-    }
-}
+mod tests;

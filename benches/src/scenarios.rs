@@ -2,12 +2,14 @@
 
 mod compare;
 mod config;
+mod idle;
 mod memory;
 mod peers;
+mod upstream;
 mod warm_start;
 
 use crate::error::Error;
-use crate::rounds::{Row, Spread};
+use crate::rounds::{Beside, Row, Spread};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -20,12 +22,20 @@ pub(crate) enum Scenario {
     FreshDefault,
     /// The same with the pool tuned on both sides (`pool_reset = "scan"`)
     FreshScan,
-    /// A 0.3 component; recorded, no target yet
+    /// A 0.3 component, an instance per request; recorded
     HelloP3,
+    /// 128 requests an instance, one after another, on both sides
+    Reuse,
+    /// A 0.3 component: 128 requests an instance, 16 at a time, on both sides
+    Concurrent,
+    /// A guest that calls a keep-alive server for every request
+    Outgoing,
     /// 1 GiB through a guest and back: growth of resident memory
     Memory,
     /// A second start with 200 components: time until it listens
     WarmStart,
+    /// Thousands of idle keep-alive connections: resident memory for each
+    IdleConnections,
 }
 
 /// What a run needs to know.
@@ -43,6 +53,7 @@ pub(crate) struct Setup {
     pub(crate) loader_cpu: usize,
     pub(crate) stream_bytes: u64,
     pub(crate) components: usize,
+    pub(crate) idle_connections: usize,
 }
 
 /// A figure that is to be reached.
@@ -50,10 +61,17 @@ pub(crate) struct Setup {
 pub(crate) struct Verdict {
     pub(crate) what: String,
     pub(crate) measured: f64,
-    /// At most this.
-    pub(crate) reach: f64,
+    pub(crate) reach: Bound,
     pub(crate) aim: Option<f64>,
     pub(crate) reached: bool,
+}
+
+/// On which side of a figure the measured one has to be; the figure itself will do.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 /// The result of one scenario on one guest.
@@ -65,7 +83,9 @@ pub(crate) enum Outcome {
         guest: String,
         baseline: String,
         rows: Vec<Row>,
-        verdict: Option<Verdict>,
+        /// The rows over peers other than the baseline, where a goal asks for it.
+        others: Vec<Beside>,
+        verdicts: Vec<Verdict>,
     },
     Memory {
         scenario: String,
@@ -87,6 +107,23 @@ pub(crate) enum Outcome {
         answered_ms: Spread,
         verdict: Verdict,
     },
+    IdleConnections {
+        scenario: String,
+        guest: String,
+        connections: usize,
+        rows: Vec<IdleRow>,
+        verdict: Verdict,
+    },
+}
+
+/// What idle connections cost one peer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct IdleRow {
+    pub(crate) peer: String,
+    /// Resident memory that came with the connections, divided by their number.
+    pub(crate) kib_per_connection: Spread,
+    pub(crate) rss_before_mib: Spread,
+    pub(crate) rss_after_mib: Spread,
 }
 
 impl Scenario {
@@ -95,40 +132,50 @@ impl Scenario {
     }
 
     pub(crate) fn needs_wasmtime(self) -> bool {
-        matches!(self, Self::FreshDefault | Self::FreshScan | Self::HelloP3)
+        // The others are about the gateway alone, or have the native peer beside it.
+        !compare::cases(self).is_empty()
     }
 
     /// Runs it on each of its guests and hands over each outcome as soon as it is there.
     pub(crate) fn run(self, setup: &Setup, mut each: impl FnMut(Outcome) -> Result<(), Error>) -> Result<(), Error> {
         match self {
-            Self::FreshDefault | Self::FreshScan | Self::HelloP3 => compare::cases(self)
-                .iter()
-                .try_for_each(|case| each(compare::run(case, setup)?)),
+            Self::FreshDefault | Self::FreshScan | Self::HelloP3 | Self::Reuse | Self::Concurrent | Self::Outgoing => {
+                compare::cases(self)
+                    .iter()
+                    .try_for_each(|case| each(compare::run(case, setup)?))
+            }
             Self::Memory => memory::GUESTS
                 .iter()
                 .try_for_each(|guest| each(memory::run(guest, setup)?)),
             Self::WarmStart => each(warm_start::run(setup)?),
+            Self::IdleConnections => each(idle::run(setup)?),
         }
     }
 }
 
 impl Verdict {
-    pub(crate) fn at_most(what: &str, measured: f64, reach: f64, aim: Option<f64>) -> Self {
+    pub(crate) fn new(what: &str, measured: f64, reach: Bound, aim: Option<f64>) -> Self {
         Self {
             what: what.to_owned(),
             measured,
             reach,
             aim,
-            reached: measured <= reach,
+            // A figure that is not a number reaches neither.
+            reached: match reach {
+                Bound::AtMost(most) => measured <= most,
+                Bound::AtLeast(least) => measured >= least,
+            },
         }
     }
 }
 
 impl Outcome {
-    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+    pub(crate) fn verdicts(&self) -> &[Verdict] {
         match self {
-            Self::Comparison { verdict, .. } => verdict.as_ref(),
-            Self::Memory { verdict, .. } | Self::WarmStart { verdict, .. } => Some(verdict),
+            Self::Comparison { verdicts, .. } => verdicts,
+            Self::Memory { verdict, .. } | Self::WarmStart { verdict, .. } | Self::IdleConnections { verdict, .. } => {
+                std::slice::from_ref(verdict)
+            }
         }
     }
 }

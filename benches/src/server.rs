@@ -2,7 +2,7 @@
 
 mod procfs;
 
-pub(crate) use procfs::{CpuTimes, this_thread};
+pub(crate) use procfs::{CpuTimes, this_thread, thread_cpu};
 
 use crate::affinity;
 use crate::error::{Context, Error};
@@ -135,6 +135,17 @@ impl Server {
                 .context(|| "killing a peer".to_owned())?;
         }
         Ok(())
+    }
+
+    /// Waits so long; fails if the process ends before.
+    pub(crate) fn stays_for(&mut self, wait: Duration) -> Result<(), Error> {
+        match self.ended_within(wait)? {
+            None => Ok(()),
+            Some(status) => Err(Error::Premise {
+                name: "a peer".to_owned(),
+                detail: format!("ended while it was measured ({status})"),
+            }),
+        }
     }
 
     /// Waits at most this long for the process to end.

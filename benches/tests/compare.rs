@@ -120,7 +120,7 @@ fn three_peers_are_measured_and_compared() {
             assert!(median("server_busy") <= 1.1, "one core: {row}");
         }
         assert_eq!(rows[1]["cpu_ratio"]["median"], 1.0);
-        assert_eq!(outcome["verdict"]["reach"], 0.75);
+        assert_eq!(outcome["verdicts"][0]["reach"]["at-most"], 0.75);
     }
 }
 

@@ -3,7 +3,7 @@
 //! - `file`, `node`, `duplicate`: texts, and the tree both formats are parsed to, with places.
 //! - `error`: everything that can be wrong, with its place, drawn or serialised.
 //! - `reader`, `scalar`, `suggest`, `secret`: typed reading that reports and goes on.
-//! - `gateway`, `admin`, `listener`, `component`, `route` with `target`: one module a table.
+//! - `gateway`, `admin`, `listener`, `component` with `grants`, `route` with `target`: one module a table.
 //! - `check`: what holds between tables and files. `schema`: the same contract for editors.
 //!
 //! A key of the contract that this version does not serve is an error of its own: what is written is either
@@ -17,6 +17,7 @@ mod env;
 mod error;
 mod file;
 mod gateway;
+mod grants;
 mod listener;
 mod node;
 mod reader;
@@ -40,11 +41,12 @@ use self::reader::{Cx, Field, Sink};
 use self::route::RouteDraft;
 
 pub use self::admin::{AdminAddress, AdminConfig};
-pub use self::component::{ComponentConfig, ComponentLimits, Isolation};
+pub use self::component::{ComponentConfig, ComponentLimits, Isolation, ReuseConfig};
 pub use self::env::FromEnv;
 pub use self::error::{ConfigError, ConfigErrors, Location, ReportStyle};
 pub use self::file::{Format, Position, Source};
 pub use self::gateway::{AccessLogConfig, GatewayConfig, PoolReset};
+pub use self::grants::{DirGrant, Grants, HostGrant, HttpGrant, HttpScheme, InvalidGrant, PortGrant, SocketGrant};
 pub use self::listener::{CertPaths, ListenerConfig, ListenerLimits};
 pub use self::route::{RouteConfig, RouteLimits};
 pub use self::scalar::{InvalidName, Name};

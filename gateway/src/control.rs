@@ -4,6 +4,7 @@ mod admin;
 mod build;
 mod data_dir;
 mod gateway;
+mod reaper;
 mod token;
 
 pub use build::{BuildError, External};

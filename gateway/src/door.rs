@@ -20,6 +20,7 @@ use self::shared::{Order, Phase, Registry};
 use self::tls::Certificates;
 use crate::config::{ListenerConfig, Name};
 use crate::http::Cause;
+use crate::per_core;
 use crate::runtime::{Component, Server};
 use crate::snapshot::Current;
 use crate::telemetry::access::AccessLog;
@@ -313,7 +314,10 @@ impl Door {
         let (commands, orders) = mpsc::channel(64);
         let thread = std::thread::Builder::new().name(format!("tidegate-door-{n}")).spawn({
             let shared = Arc::clone(&shared);
-            move || runtime.block_on(obey(shared, orders))
+            move || {
+                per_core::enter(n);
+                runtime.block_on(obey(shared, orders));
+            }
         })?;
         Ok(Self {
             shared,

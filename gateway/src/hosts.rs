@@ -10,12 +10,15 @@ mod stdio;
 mod wasi;
 
 pub use config::{ConfigView, WasiConfig};
+pub(crate) use http::{Destinations, Outgoing};
 pub use http::{OutgoingDenied, WasiHttp};
 pub use logging::{LogScope, LogView, WasiLogging};
-pub use stdio::GuestLog;
+pub use stdio::{GuestLog, LogOwner};
 pub use wasi::WasiStandard;
 
-use wasmtime::component::Linker;
+use smallvec::SmallVec;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{GuestTaskId, Linker};
 
 /// One import of a component: a WIT interface, the version it was built against, and whether any of its
 /// functions is an `async func` (WASI 0.3), which makes it another dialect of the same name.
@@ -98,6 +101,29 @@ impl Linked {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Store data whose instance may work on several requests at a time.
+pub trait Tasks {
+    /// Whether it does: only then is anybody asked which.
+    fn works_on_several(&self) -> bool {
+        false
+    }
+
+    /// From now until the guest calls its next host function, it works on the request that the first of these tasks
+    /// belongs to; on none that is known, where none does. They are those of the call under way, youngest first.
+    fn look_at(&mut self, stack: &[GuestTaskId]) {
+        let _ = stack;
+    }
+}
+
+/// Tells store data which request the guest works on that calls the host now.
+pub(crate) fn look_at_request<T: Tasks + 'static>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+    if store.data().works_on_several() {
+        let stack: SmallVec<[GuestTaskId; 4]> = store.async_call_stack()?.collect();
+        store.data_mut().look_at(&stack);
+    }
+    Ok(())
 }
 
 /// Links one WASI interface (or one family that belongs together) for store data `T`.

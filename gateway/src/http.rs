@@ -2,8 +2,10 @@
 
 mod body;
 mod call;
+mod caller;
 mod cx;
 
 pub use body::{Body, BodyError, ClientBody};
 pub use call::{Call, Cause, Patience};
+pub use caller::{Caller, Loop};
 pub use cx::{Client, RequestCx, RequestId};

@@ -2,9 +2,10 @@
 //!
 //! The modules stand in the order of a request's way and of their dependencies; each names only those above it.
 //!
-//! - [`limits`]: every bound and its default. [`error`]: what can go wrong with a request, and its status.
+//! - [`limits`]: every bound and its default. `per_core`: values each door runtime has for itself. [`error`]: what can go wrong with a request, and its status.
 //! - [`config`]: files to checked, plain structs. `telemetry`: log, access log, metrics.
 //! - [`http`]: the vocabulary of a request: body, context, and the call that can be stopped.
+//! - `outbound`: connections the gateway makes itself: names, allowed destinations, TLS, pooled HTTP clients.
 //! - [`stores`]: what stands behind hosts. [`hosts`]: the interfaces components import, one file each.
 //! - `runtime`: engines, the compiled cache, instances, calls and their limits (wasmtime).
 //! - `snapshot`: what a request runs on; `route`: from a request to its route and its answer.
@@ -25,6 +26,8 @@ pub mod error;
 pub mod hosts;
 pub mod http;
 pub mod limits;
+mod outbound;
+mod per_core;
 mod route;
 mod runtime;
 mod snapshot;

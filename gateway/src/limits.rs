@@ -67,6 +67,9 @@ pub const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// How often a request older than this has its socket looked at, and its deadlines checked.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How often a request may come by while components call one another through this gateway. 508 beyond it.
+pub const HOPS_COUNT: usize = 16;
+
 // ---- Components ---------------------------------------------------------------------------------------------
 
 /// Linear memory of one instance, all its memories together. 502 `memory` when a guest fails for it.
@@ -89,6 +92,24 @@ pub const CONCURRENCY_COUNT: usize = 256;
 pub const QUEUE_COUNT: usize = 512;
 /// How long one waits. 503 beyond it.
 pub const QUEUE_TIME: Duration = Duration::from_secs(1);
+/// Requests one instance answers where its component allows reuse; then it is retired.
+pub const REUSE_REQUESTS_COUNT: u32 = 128;
+/// The most that may be configured: what a guest leaks a little of with each request is its neighbours' loss.
+pub const REUSE_REQUESTS_COUNT_MAX: u32 = 1_000_000;
+/// A reused instance that no request needs for this long gives its slot back.
+pub const REUSE_IDLE: Duration = Duration::from_secs(10);
+/// Requests inside one instance at a time, where its component allows that.
+pub const REUSE_CONCURRENT_COUNT: usize = 16;
+/// The most that may be configured: they share the memory limit of one instance.
+pub const REUSE_CONCURRENT_COUNT_MAX: usize = 1024;
+/// Guest tasks an instance remembers before it looks which of their calls are over.
+pub const REUSE_TASKS_COUNT: usize = 64;
+/// How long a call that nobody waits for may go on computing in an instance it shares, before all of it is stopped:
+/// most are done by then, and the other requests of the instance live.
+pub const UNWANTED_GRACE: Duration = Duration::from_millis(100);
+/// Handles a reused instance may hold between two requests (its stdout, open files, clocks' pollables). One that holds
+/// more, or any that belongs to a request, is retired.
+pub const REUSE_HANDLES_COUNT: usize = 64;
 /// Component instances alive at once over the whole gateway: the size of each engine's pool.
 pub const INSTANCES_COUNT: u32 = 1000;
 /// Core instances one component instance may hold (std guests with an adapter use four).
@@ -155,6 +176,14 @@ pub const WORKERS_COUNT_MAX: usize = 1_024;
 pub const CONNECTIONS_COUNT_MAX: usize = 1_000_000;
 /// Places in a component's queue that may be configured: each holds a request and its connection.
 pub const QUEUE_COUNT_MAX: usize = 1_000_000;
+/// Entries in each list of a component's grants: every destination is held against all of them.
+pub const GRANTS_COUNT: usize = 256;
+/// Name servers that may be configured: a resolver asks one after the other.
+pub const DNS_SERVERS_COUNT: usize = 8;
+/// A label of a DNS name (RFC 1035 §2.3.4).
+pub const DNS_LABEL_BYTES: usize = 63;
+/// A DNS name as text without its last dot, which is 255 octets on the wire (RFC 1035 §2.3.4).
+pub const DNS_NAME_BYTES: usize = 253;
 /// A body limit that may be configured: what a signed 64-bit length can say.
 pub const BODY_BYTES_MAX: u64 = i64::MAX as u64;
 /// A unix socket's path, which the kernel holds in a fixed array (sun_path, with its closing NUL).
@@ -163,5 +192,64 @@ pub const UNIX_PATH_BYTES: usize = 107;
 pub const REAP_INTERVAL: Duration = Duration::from_millis(100);
 /// Every how many of these it is checked again that pools can be cleaned safely (five seconds).
 pub const POOL_RECHECK_TICKS: u32 = 50;
+/// Every how many of these instances and connections that nobody needs are looked for (one second).
+pub const IDLE_CHECK_TICKS: u32 = 10;
 /// Lines of the gateway's own log waiting to be written; beyond it lines are lost, never waited for.
 pub const LOG_LINES_COUNT: usize = 16_384;
+
+// ---- Outgoing connections -----------------------------------------------------------------------------------
+
+/// Open outgoing HTTP connections of one component; a request that needs one more waits for its connect timeout.
+pub const OUTGOING_CONNECTIONS_COUNT: usize = 128;
+/// The most that may be configured: each needs a file descriptor and a local port.
+pub const OUTGOING_CONNECTIONS_COUNT_MAX: usize = 4_096;
+/// An unused connection is kept this long: less than most servers keep theirs (nginx 75 s), so that it is closed from
+/// this side and few requests meet a connection that is just being closed.
+pub const OUTGOING_IDLE_TIME: Duration = Duration::from_secs(30);
+/// How often a denied destination is told in the log, per component; those between are counted.
+pub const DENIAL_LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// From a request without a usable connection to one: the wait for a place, DNS, TCP and TLS together.
+pub const OUTGOING_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the end of a request, or its last progress, to the head of its response.
+pub const OUTGOING_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two pieces of a response body.
+pub const OUTGOING_BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest of these a component can ask for; its own deadlines are far shorter.
+pub const OUTGOING_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a connection that was just used may take to be ready again. It needs one turn of its task; one that
+/// takes longer still writes to a server that does not read, and is closed.
+pub const OUTGOING_READY_TIME: Duration = Duration::from_millis(100);
+/// Addresses of one name that are tried. Each has its share of the connect timeout.
+pub const OUTGOING_ADDRESSES_COUNT: usize = 8;
+/// A response head, and a trailer section.
+pub const OUTGOING_HEAD_BYTES: usize = 64 * 1024;
+/// Fields of a response head, and of a trailer section. hyper keeps this many on its stack.
+pub const OUTGOING_FIELDS_COUNT: usize = 100;
+/// Bytes an HTTP/1 connection may hold that were received and not yet taken, or written and not yet sent.
+pub const OUTGOING_BUFFER_BYTES: usize = 128 * 1024;
+/// Requests at once on one HTTP/2 connection, where the server allows as many; beyond it another one is opened.
+pub const OUTGOING_H2_STREAMS_COUNT: usize = 100;
+/// Flow-control window of one response.
+pub const OUTGOING_H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Flow-control window of one HTTP/2 connection.
+pub const OUTGOING_H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Request bytes held for one HTTP/2 stream.
+pub const OUTGOING_H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// How often an HTTP/2 connection with requests under way is asked for a sign of life.
+pub const OUTGOING_H2_PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long it has to give one. Then it is closed.
+pub const OUTGOING_H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Destinations per core remembered to speak HTTP/1 over TLS, so that connections to them are made side by side.
+pub const OUTGOING_KNOWN_COUNT: usize = 64;
+/// The lookup of one name.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(5);
+/// One question to one name server; then it is asked again, or another is.
+pub const DNS_ATTEMPT_TIME: Duration = Duration::from_secs(2);
+/// Answers kept, over the whole gateway.
+pub const DNS_CACHE_COUNT: u64 = 8_192;
+/// The longest an answer is kept, whatever its own time to live says.
+pub const DNS_TTL_MAX: Duration = Duration::from_secs(60 * 60);
+/// The longest it is kept that a name does not exist.
+pub const DNS_NEGATIVE_TTL_MAX: Duration = Duration::from_secs(10);
+/// TLS sessions kept for resumption, over all servers.
+pub const OUTGOING_TLS_SESSIONS_COUNT: usize = 1_024;

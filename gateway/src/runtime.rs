@@ -2,6 +2,8 @@
 //!
 //! The path of a call: [`Component`] (one deployed version) takes a place in the [`pool`], makes store data for
 //! the request, and [`invoke`] polls the guest where its connection lives until the head of the answer is there.
+//! [`instance`] is one guest with its store, [`warm`] those between two calls, [`worker`] one that works on several
+//! requests at a time, [`workers`] those of a component, [`sharing`] which of its tasks is whose.
 //! [`run`] is the guest's future with its CPU account, [`stream`] the answer's body while the guest still works,
 //! [`lane`] where guests go that want more than one tick of a connection's thread.
 
@@ -9,14 +11,19 @@ mod artifact;
 mod component;
 mod engine;
 mod inspect;
+mod instance;
 mod invoke;
 mod lane;
 mod loader;
 mod pool;
 mod run;
 mod server;
+mod sharing;
 mod store;
 mod stream;
+mod warm;
+mod worker;
+mod workers;
 
 pub use artifact::Artifact;
 pub use component::{Component, Deadlines, State};

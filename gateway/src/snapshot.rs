@@ -28,6 +28,17 @@ pub struct Snapshot {
     pub(crate) _alive: GaugeGuard,
 }
 
+impl Snapshot {
+    /// Components that `next` does not have keep nothing for further requests.
+    pub(crate) fn close_what_is_not_in(&self, next: &Self) {
+        for (name, component) in &self.components {
+            if !next.components.get(name).is_some_and(|kept| Arc::ptr_eq(kept, component)) {
+                component.close();
+            }
+        }
+    }
+}
+
 /// Where requests of one route go, and under which bounds.
 #[derive(Debug)]
 pub struct Route {

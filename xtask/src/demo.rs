@@ -29,7 +29,7 @@ pub(crate) fn serve() -> Result<()> {
         ensure_free(address, purpose)?;
     }
     setup::tools(setup::Purpose::Build)?;
-    guests::build()?;
+    guests::in_rust()?;
     let gateway = step::step("gateway", build_gateway)?;
     let pair = Pair::in_folder(&workspace::demo_out());
     if certificate::ensure(&pair)? {

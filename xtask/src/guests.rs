@@ -9,19 +9,28 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::artifacts::{self, Artifact};
-use crate::{files, setup, step, workspace};
+use crate::{files, languages, setup, step, workspace};
 
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 /// Builds every guest. Files whose bytes stay the same keep their times.
 pub(crate) fn build() -> Result<()> {
+    in_rust()?;
+    step::step("guests in other languages", || {
+        languages::build(&workspace::guests_out())
+    })
+}
+
+/// Builds those in Rust, for who needs no other: then neither Python nor Node.js has to be there.
+pub(crate) fn in_rust() -> Result<()> {
     step::step("guests", || {
         setup::wasm_target()?;
         let packages = package_names(&workspace::metadata(&workspace::guests())?);
         let built = artifacts::build(&mut release(&["build"])?)?;
         let out = workspace::guests_out();
         fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-        let mut names = BTreeSet::new();
+        let mut names: BTreeSet<_> = languages::names().collect();
+        let others = names.len();
         for artifact in &built {
             let Some(name) = guest_name(artifact, &packages) else {
                 continue;
@@ -37,11 +46,12 @@ pub(crate) fn build() -> Result<()> {
                 bail!("two guests are named {name}; rename one");
             }
         }
-        if names.is_empty() {
+        let count = names.len() - others;
+        if count == 0 {
             bail!("guests/ has no cdylib and no program to build");
         }
         remove_others(&out, &names)?;
-        eprintln!("    {} components in {}", names.len(), out.display());
+        eprintln!("    {count} components in {}", out.display());
         Ok(())
     })
 }

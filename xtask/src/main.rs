@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod files;
 mod guests;
+mod languages;
 mod setup;
 mod step;
 mod tree;

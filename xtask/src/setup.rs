@@ -15,7 +15,9 @@ struct Tool {
     package: &'static str,
     /// Completes "it is needed ..".
     why: &'static str,
-    /// A word its `--version` must show, for programs that come with and without the part we need.
+    /// What shows whether it is there: `--version`, where no part of it comes by itself.
+    asked: &'static [&'static str],
+    /// A word the answer must show, for programs that come with and without the part we need.
     shows: Option<&'static str>,
     caller: Caller,
 }
@@ -25,6 +27,8 @@ enum Caller {
     Build,
     /// The build of this crate; without it in the lock file nothing calls the tool.
     Crate(&'static str),
+    /// The build of the guests in other languages.
+    Languages,
     Tests,
 }
 
@@ -32,14 +36,19 @@ enum Caller {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Purpose {
     Build,
+    /// To build every guest.
+    Languages,
     Test,
 }
 
-const TOOLS: [Tool; 4] = [
+const VERSION: &[&str] = &["--version"];
+
+const TOOLS: [Tool; 7] = [
     Tool {
         program: "cc",
         package: "build-essential",
         why: "to link programs and to compile ring",
+        asked: VERSION,
         shows: None,
         caller: Caller::Build,
     },
@@ -47,6 +56,7 @@ const TOOLS: [Tool; 4] = [
         program: "c++",
         package: "build-essential",
         why: "to compile libFuzzer, so that the fuzz targets can be checked",
+        asked: VERSION,
         shows: None,
         caller: Caller::Tests,
     },
@@ -54,6 +64,7 @@ const TOOLS: [Tool; 4] = [
         program: "curl",
         package: "curl",
         why: "by tests that ask the gateway over HTTP/1.1, HTTP/2 and TLS as a user would",
+        asked: VERSION,
         shows: Some("HTTP2"),
         caller: Caller::Tests,
     },
@@ -61,8 +72,34 @@ const TOOLS: [Tool; 4] = [
         program: "cmake",
         package: "cmake",
         why: "to compile zlib-ng for pingora",
+        asked: VERSION,
         shows: None,
         caller: Caller::Crate("cmake"),
+    },
+    Tool {
+        program: "python3",
+        package: "python3-venv",
+        why: "to install componentize-py, which makes components of Python",
+        // Debian's python3 comes without the pip that a virtual environment starts with.
+        asked: &["-m", "ensurepip", "--version"],
+        shows: Some("pip"),
+        caller: Caller::Languages,
+    },
+    Tool {
+        program: "node",
+        package: "nodejs",
+        why: "to run componentize-js, which makes components of JavaScript",
+        asked: VERSION,
+        shows: None,
+        caller: Caller::Languages,
+    },
+    Tool {
+        program: "npm",
+        package: "npm",
+        why: "to install componentize-js",
+        asked: VERSION,
+        shows: None,
+        caller: Caller::Languages,
     },
 ];
 
@@ -157,21 +194,22 @@ fn is_needed(tool: &Tool, purpose: Purpose, lock: &str) -> bool {
     match tool.caller {
         Caller::Build => true,
         Caller::Crate(name) => lock.lines().any(|line| line == format!("name = \"{name}\"")),
+        Caller::Languages => purpose != Purpose::Build,
         Caller::Tests => purpose == Purpose::Test,
     }
 }
 
 fn missing_of<'t>(tools: &[&'t Tool]) -> Vec<&'t Tool> {
-    let version = |tool: &Tool| step::probe(tool.program, &["--version"]);
+    let answer = |tool: &Tool| step::probe(tool.program, tool.asked);
     tools
         .iter()
         .copied()
-        .filter(|tool| !suffices(tool, version(tool).as_deref()))
+        .filter(|tool| !suffices(tool, answer(tool).as_deref()))
         .collect()
 }
 
-fn suffices(tool: &Tool, version: Option<&str>) -> bool {
-    version.is_some_and(|text| tool.shows.is_none_or(|word| text.split_whitespace().any(|w| w == word)))
+fn suffices(tool: &Tool, answer: Option<&str>) -> bool {
+    answer.is_some_and(|text| tool.shows.is_none_or(|word| text.split_whitespace().any(|w| w == word)))
 }
 
 fn may_install() -> bool {
@@ -236,6 +274,16 @@ mod tests {
     }
 
     #[test]
+    fn python_and_node_are_needed_only_where_every_guest_is_built() {
+        for program in ["python3", "node", "npm"] {
+            assert!(is_needed(tool(program), Purpose::Languages, ""), "{program}");
+            assert!(is_needed(tool(program), Purpose::Test, ""), "{program}");
+            assert!(!is_needed(tool(program), Purpose::Build, ""), "{program}");
+        }
+        assert!(!is_needed(tool("curl"), Purpose::Languages, ""));
+    }
+
+    #[test]
     fn a_curl_without_http2_does_not_suffice() {
         let with = "curl 7.88.1 nghttp2/1.52\nFeatures: alt-svc HTTP2 HTTPS-proxy";
         assert!(suffices(tool("curl"), Some(with)));
@@ -252,5 +300,8 @@ mod tests {
         let text = complaint(&[tool("curl"), tool("cmake"), tool("c++"), tool("cc")]);
         assert!(text.contains("curl with HTTP2: it is needed by tests"), "{text}");
         assert!(text.ends_with("apt-get install build-essential cmake curl"), "{text}");
+        let text = complaint(&[tool("python3"), tool("npm")]);
+        assert!(text.contains("python3 with pip: it is needed to install"), "{text}");
+        assert!(text.ends_with("apt-get install npm python3-venv"), "{text}");
     }
 }

@@ -1,5 +1,7 @@
+use super::show::judged;
 use super::*;
-use crate::rounds::Spread;
+use crate::rounds::{Beside, Figure, Row, Spread};
+use crate::scenarios::{Bound, IdleRow, Verdict};
 use clap::CommandFactory;
 
 fn parse(line: &str) -> Result<CompareArgs, clap::Error> {
@@ -29,6 +31,7 @@ fn what_cannot_be_measured_is_refused() {
         "tidegate-bench compare --seconds 0",
         "tidegate-bench compare --seconds NaN",
         "tidegate-bench compare --connections 0",
+        "tidegate-bench compare --idle-connections 0",
         "tidegate-bench compare no-such-scenario",
     ] {
         assert!(parse(line).is_err(), "{line}");
@@ -64,20 +67,100 @@ fn outcomes_are_described_with_their_verdict() {
         cold_ms: 60_000.0,
         listening_ms: spread,
         answered_ms: spread,
-        verdict: Verdict::at_most("warm-start", spread.median, 300.0, None),
+        verdict: Verdict::new("warm-start ms", spread.median, Bound::AtMost(300.0), None),
     };
     assert_eq!(
         describe(&outcome),
         "warm-start, 200 x hello\nfirst start 60000 ms; later ones listening after 250 ms (200..300), \
-         first answer after 250 ms (200..300)\nreached: 250, to be at most 300\n"
+         first answer after 250 ms (200..300)\nreached: 250, to be at most 300 (warm-start ms)\n"
     );
     assert_eq!(
-        judged(&Verdict::at_most("fresh", 0.8, 0.75, Some(0.55))),
-        "NOT reached: 0.800, to be at most 0.75, aim 0.55\n"
+        judged(&Verdict::new("fresh", 0.8, Bound::AtMost(0.75), Some(0.55))),
+        "NOT reached: 0.800, to be at most 0.75, aim 0.55 (fresh)\n"
+    );
+    assert_eq!(
+        judged(&Verdict::new("calls", 5.25, Bound::AtLeast(5.0), None)),
+        "reached: 5.250, to be at least 5 (calls)\n"
     );
     let json = serde_json::to_value(&outcome).unwrap();
+    assert_eq!(json["verdict"]["reach"]["at-most"], 300.0);
     assert_eq!(
         (json["kind"].as_str(), json["verdict"]["reached"].as_bool()),
         (Some("warm-start"), Some(true))
+    );
+}
+
+#[test]
+fn every_goal_of_a_comparison_is_told_and_counted() {
+    let spread = |median: f64| Spread {
+        min: median,
+        median,
+        max: median,
+    };
+    let row = |peer: &str, cpu_ratio| Row {
+        peer: peer.to_owned(),
+        cpu_us_per_request: spread(30.0),
+        requests_per_second: spread(1000.0),
+        cpu_ratio: spread(cpu_ratio),
+        rps_ratio: spread(1.0),
+        latency_p50_us: spread(1.0),
+        latency_p99_us: spread(1.0),
+        latency_max_us: spread(1.0),
+        server_busy: spread(1.0),
+        loader_busy: spread(0.5),
+        samples: Vec::new(),
+    };
+    let outcome = Outcome::Comparison {
+        scenario: "reuse".to_owned(),
+        guest: "hello".to_owned(),
+        baseline: "reused".to_owned(),
+        rows: vec![row("tidegate", 0.8), row("reused", 1.0)],
+        others: vec![Beside {
+            peer: "fresh".to_owned(),
+            figure: Figure::CpuPerRequest,
+            ratios: vec![spread(0.25), spread(0.35)],
+        }],
+        verdicts: vec![
+            Verdict::new("over reused", 0.8, Bound::AtMost(0.92), Some(0.83)),
+            Verdict::new("over fresh", 0.35, Bound::AtMost(0.33), None),
+        ],
+    };
+    let text = describe(&outcome);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].ends_with("CPU over fresh (min..max)"), "{text}");
+    assert!(
+        lines[2].ends_with("0.250 (0.250..0.250)") && lines[3].ends_with("0.350 (0.350..0.350)"),
+        "{text}"
+    );
+    assert_eq!(lines[4], "reached: 0.800, to be at most 0.92, aim 0.83 (over reused)");
+    assert_eq!(lines[5], "NOT reached: 0.350, to be at most 0.33 (over fresh)");
+    assert_eq!(outcome.verdicts().iter().filter(|verdict| !verdict.reached).count(), 1);
+}
+
+#[test]
+fn idle_connections_are_shown_peer_by_peer() {
+    let spread = |median: f64| Spread {
+        min: median - 0.5,
+        median,
+        max: median + 0.5,
+    };
+    let outcome = Outcome::IdleConnections {
+        scenario: "idle-connections".to_owned(),
+        guest: "hello".to_owned(),
+        connections: 5000,
+        rows: vec![IdleRow {
+            peer: "tidegate".to_owned(),
+            kib_per_connection: spread(9.25),
+            rss_before_mib: spread(40.0),
+            rss_after_mib: spread(85.0),
+        }],
+        verdict: Verdict::new("KiB each", 9.25, Bound::AtMost(16.0), None),
+    };
+    assert_eq!(
+        describe(&outcome),
+        "idle-connections, hello, 5000 connections that were answered once\n\
+         peer      KiB each    min..max  MiB before  MiB after\n\
+         tidegate      9.25  8.75..9.75        40.0       85.0\n\
+         reached: 9.2, to be at most 16 (KiB each)\n"
     );
 }

@@ -1,4 +1,4 @@
-//! A single request on a connection of its own: is the peer up, and what does it answer?
+//! Single requests, each waited for: is the peer up, and what does it answer?
 
 use super::request_bytes;
 use super::response::{Event, Reader};
@@ -16,12 +16,31 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// Asks on a connection of its own.
 pub(crate) fn probe(address: SocketAddr, authority: &str, path: &str) -> Result<Answer, Error> {
-    let what = || format!("asking http://{address}{path}");
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).context(what)?;
+    exchange(&mut connect(address)?, address, authority, path)
+}
+
+/// A connection on which neither side may keep the other waiting for long.
+pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, Error> {
+    let what = || format!("connecting to {address}");
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT).context(what)?;
+    stream.set_nodelay(true).context(what)?;
     stream.set_read_timeout(Some(TIMEOUT)).context(what)?;
     stream.set_write_timeout(Some(TIMEOUT)).context(what)?;
+    Ok(stream)
+}
+
+/// One request and its whole answer on an open connection, encrypted or not.
+pub(crate) fn exchange(
+    stream: &mut (impl Read + Write),
+    address: SocketAddr,
+    authority: &str,
+    path: &str,
+) -> Result<Answer, Error> {
+    let what = || format!("asking {path} of {address}");
     stream.write_all(&request_bytes(authority, path)).context(what)?;
+    stream.flush().context(what)?;
 
     let mut answer = Answer {
         status: 0,

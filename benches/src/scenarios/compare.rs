@@ -1,99 +1,30 @@
 //! CPU per request and requests per second of one guest on every peer, in interleaved rounds.
 
-use super::peers::Peer;
-use super::{Outcome, Scenario, Setup, Verdict, scratch};
+mod cases;
+
+pub(super) use cases::{Case, cases};
+
+use super::peers::{Duty, Peer};
+use super::upstream::{Connections, Upstream};
+use super::{Outcome, Setup, Verdict, scratch};
 use crate::affinity::on_cpu;
 use crate::error::Error;
 use crate::loader::{Expected, Loader, Pace, Plan, Report, probe};
-use crate::rounds::{Row, Sample, interleave, rows};
+use crate::rounds::{Beside, Figure, Row, Sample, beside, interleave, ratio, rows};
 use crate::server::{Server, free_address, this_thread};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Every guest named `hello*` begins its answer so.
+/// Every guest named `hello*` begins its answer so, and so does the server that guests call.
 const GREETING: &[u8] = b"Hello";
-/// WASI beyond wasi:http has to be asked for; std guests import it. `wasmtime serve` gives a 0.2 component one request
-/// per instance by default: it is written out so that the comparison stays fresh against fresh if that default moves.
-const FRESH: &[&str] = &["-S", "cli", "--max-instance-reuse-count", "1"];
-/// What `pool_reset = "scan"` sets in Tidegate.
-const FRESH_SCAN: &[&str] = &[
-    "-S",
-    "cli",
-    "--max-instance-reuse-count",
-    "1",
-    "-O",
-    "pooling-allocator=y,pooling-memory-keep-resident=2097152,pooling-table-keep-resident=65536,pooling-pagemap-scan=y",
-];
-const P3_FRESH: &[&str] = &[
-    "-W",
-    "component-model-async=y",
-    "-S",
-    "cli,p3",
-    "--max-instance-reuse-count",
-    "1",
-];
-/// Its default for a 0.3 component: 128 requests an instance, 16 of them at a time.
-const P3_REUSE: &[&str] = &["-W", "component-model-async=y", "-S", "cli,p3"];
-
-/// One guest, its peers and what is to be reached.
-#[derive(Debug)]
-pub(super) struct Case {
-    pub(super) scenario: &'static str,
-    pub(super) guest: &'static str,
-    pub(super) peers: Vec<Peer>,
-    /// Which of them is 1.0.
-    pub(super) baseline: usize,
-    /// Tidegate's CPU per request over the baseline's: reach and aim.
-    pub(super) target: Option<(f64, f64)>,
-}
-
-/// The comparisons of a scenario; none for the scenarios of another kind.
-pub(super) fn cases(scenario: Scenario) -> Vec<Case> {
-    let hello = |scenario, reset, args, target| {
-        ["hello", "hello-min"].map(|guest| Case {
-            scenario,
-            guest,
-            peers: vec![
-                Peer::Tidegate { pool_reset: reset },
-                Peer::Wasmtime {
-                    name: "wasmtime serve",
-                    args,
-                },
-                Peer::Native,
-            ],
-            baseline: 1,
-            target: Some(target),
-        })
-    };
-    match scenario {
-        Scenario::FreshDefault => hello("fresh-default", None, FRESH, (0.75, 0.55)).into(),
-        Scenario::FreshScan => hello("fresh-scan", Some("scan"), FRESH_SCAN, (0.92, 0.83)).into(),
-        Scenario::HelloP3 => vec![Case {
-            scenario: "hello-p3",
-            guest: "hello-p3",
-            peers: vec![
-                Peer::Tidegate { pool_reset: None },
-                Peer::Wasmtime {
-                    name: "wasmtime serve, fresh",
-                    args: P3_FRESH,
-                },
-                Peer::Wasmtime {
-                    name: "wasmtime serve, reuse",
-                    args: P3_REUSE,
-                },
-                Peer::Native,
-            ],
-            baseline: 1,
-            target: None,
-        }],
-        Scenario::Memory | Scenario::WarmStart => Vec::new(),
-    }
-}
+/// Pooled connections to the upstream may be this many for each request in flight: one is what it takes, and one more
+/// may be opened while another is on its way back to the pool.
+const UPSTREAM_CONNECTIONS_EACH: u64 = 2;
 
 pub(super) fn run(case: &Case, setup: &Setup) -> Result<Outcome, Error> {
     let dir = scratch()?;
-    let mut expected = None;
+    let mut expected = case.calls_out.then(Upstream::expected);
     let samples = interleave(setup.rounds, case.peers.len(), |round, peer| {
         let Some(&peer) = case.peers.get(peer) else {
             return Err(Error::Usage(format!("{}: no peer {peer}", case.scenario)));
@@ -114,25 +45,33 @@ pub(super) fn run(case: &Case, setup: &Setup) -> Result<Outcome, Error> {
     let names: Vec<String> = case.peers.iter().map(|peer| peer.name().to_owned()).collect();
     let rows = rows(&names, &samples, case.baseline)
         .ok_or_else(|| premise(case, "the rounds do not give one ratio a peer".to_owned()))?;
+    let (others, verdicts) =
+        judge(case, &rows).ok_or_else(|| premise(case, "a goal names a peer that has no row".to_owned()))?;
     Ok(Outcome::Comparison {
         scenario: case.scenario.to_owned(),
         guest: case.guest.to_owned(),
         baseline: names.get(case.baseline).cloned().unwrap_or_default(),
-        verdict: verdict(case, &rows),
+        others,
+        verdicts,
         rows,
     })
 }
 
-fn verdict(case: &Case, rows: &[Row]) -> Option<Verdict> {
-    let (reach, aim) = case.target?;
-    let tidegate = case
-        .peers
-        .iter()
-        .zip(rows)
-        .find(|(peer, _)| matches!(peer, Peer::Tidegate { .. }))?
-        .1;
-    let what = format!("{} {}: CPU per request over wasmtime serve", case.scenario, case.guest);
-    Some(Verdict::at_most(&what, tidegate.cpu_ratio.median, reach, Some(aim)))
+/// The columns beside the baseline's, and what came of each goal. None if one of them names a peer without a row.
+pub(super) fn judge(case: &Case, rows: &[Row]) -> Option<(Vec<Beside>, Vec<Verdict>)> {
+    let others = case.beside.iter();
+    let others = others.map(|&(other, figure)| beside(rows, other, figure));
+    let verdicts = case.goals.iter().map(|goal| {
+        let (own, base) = (rows.get(goal.peer)?, rows.get(goal.over)?);
+        let measured = ratio(own, base, goal.figure)?.median;
+        let figure = match goal.figure {
+            Figure::CpuPerRequest => "CPU per request",
+            Figure::RequestsPerSecond => "requests per second",
+        };
+        let what = format!("{} {}: {figure} over {}", case.scenario, case.guest, base.peer);
+        Some(Verdict::new(&what, measured, goal.bound, goal.aim))
+    });
+    Some((others.collect::<Option<_>>()?, verdicts.collect::<Option<_>>()?))
 }
 
 /// One peer, one round: a new process, its answer checked, warmed up, measured, ended.
@@ -144,25 +83,76 @@ fn measure(
     expected: &mut Option<Expected>,
 ) -> Result<Sample, Error> {
     let address = free_address()?;
-    let body = expected.as_ref().map(|expected| expected.body.as_slice());
-    let server = Server::start(&peer.spec(setup, case.guest, address, dir, body)?)?;
-    let expected = agree(case, peer, address, expected)?;
+    let upstream = case.calls_out.then(|| Upstream::start(setup.loader_cpu)).transpose()?;
+    let server = Server::start(&peer.spec(
+        setup,
+        Duty {
+            guest: case.guest,
+            address,
+            dir,
+            body: expected.as_ref().map(|expected| expected.body.as_slice()),
+            upstream: upstream.as_ref().map(|upstream| upstream.address),
+        },
+    )?)?;
+    let path = upstream.as_ref().map_or("/".to_owned(), Upstream::path);
+    let expected = agree(case, peer, address, &path, expected)?;
     let plan = Plan {
         address,
         authority: address.to_string(),
-        path: "/".to_owned(),
+        path,
         expected,
         connections: setup.connections,
         pace: Pace::Closed,
     };
-    let sample = on_cpu(setup.loader_cpu, || drive(peer, &server, plan, setup))??;
+    let driven = on_cpu(setup.loader_cpu, || {
+        drive(peer, &server, upstream.as_ref(), plan, setup)
+    })??;
+    if let Some(upstream) = &upstream {
+        // One more than the loader's: the answer that was looked at before.
+        let fault = upstream.seen().fault(driven.answers + 1, connections(peer, setup));
+        if let Some(detail) = fault.or_else(|| flattering(peer, &driven.sample)) {
+            return Err(premise(case, format!("{}: {detail}", peer.name())));
+        }
+    }
     server.stop()?;
-    Ok(sample)
+    Ok(driven.sample)
+}
+
+/// Where the other peer is held back by what it calls, requests per second would say too much for us. The other way
+/// round they say too little, which the table shows.
+pub(super) fn flattering(peer: Peer, sample: &Sample) -> Option<String> {
+    let Sample {
+        server_busy,
+        loader_busy,
+        ..
+    } = sample;
+    (matches!(peer, Peer::Wasmtime { .. }) && loader_busy >= server_busy).then(|| {
+        format!(
+            "its core was at work for {server_busy:.2} of the time and the core of the loader and the upstream for \
+             {loader_busy:.2}: they, not the peer, were the limit"
+        )
+    })
+}
+
+/// The stock client opens a connection for every call, which is what it is compared for; ours keeps them.
+fn connections(peer: Peer, setup: &Setup) -> Connections {
+    match peer {
+        Peer::Wasmtime { .. } => Connections::OneACall,
+        Peer::Tidegate { .. } | Peer::Native => {
+            Connections::AtMost(UPSTREAM_CONNECTIONS_EACH * setup.connections as u64)
+        }
+    }
 }
 
 /// The first guest peer says what the right answer is; everyone after it must give the same.
-fn agree(case: &Case, peer: Peer, address: SocketAddr, agreed: &mut Option<Expected>) -> Result<Expected, Error> {
-    let answer = probe(address, &address.to_string(), "/")?;
+fn agree(
+    case: &Case,
+    peer: Peer,
+    address: SocketAddr,
+    path: &str,
+    agreed: &mut Option<Expected>,
+) -> Result<Expected, Error> {
+    let answer = probe(address, &address.to_string(), path)?;
     let seen = Expected {
         status: answer.status,
         body: answer.body,
@@ -188,19 +178,34 @@ fn agree(case: &Case, peer: Peer, address: SocketAddr, agreed: &mut Option<Expec
     Ok(seen)
 }
 
-fn drive(peer: Peer, server: &Server, plan: Plan, setup: &Setup) -> Result<Sample, Error> {
-    let mut loader = Loader::connect(plan)?;
-    loader.run(setup.warm_up)?.require_right(peer.name())?;
+/// The measured part of a turn, and how many right answers came in all of it.
+struct Driven {
+    sample: Sample,
+    answers: u64,
+}
 
-    let (cpu, own, begin) = (server.cpu()?, this_thread()?, Instant::now());
+fn drive(peer: Peer, server: &Server, upstream: Option<&Upstream>, plan: Plan, setup: &Setup) -> Result<Driven, Error> {
+    // What the loader's core does: this thread, and the upstream's where there is one.
+    let loaders_core = || -> Result<Duration, Error> {
+        let upstream = upstream.map(Upstream::cpu).transpose()?;
+        Ok(this_thread()? + upstream.unwrap_or_default())
+    };
+    let mut loader = Loader::connect(plan)?;
+    let warm_up = loader.run(setup.warm_up)?;
+    warm_up.require_right(peer.name())?;
+
+    let (cpu, own, begin) = (server.cpu()?, loaders_core()?, Instant::now());
     let report = loader.run(setup.measure)?;
     let (wall, own, cpu) = (
         begin.elapsed(),
-        this_thread()?.saturating_sub(own),
+        loaders_core()?.saturating_sub(own),
         server.cpu()?.since(&cpu),
     );
     report.require_right(peer.name())?;
-    Ok(sample(&report, cpu, own, wall))
+    Ok(Driven {
+        sample: sample(&report, cpu, own, wall),
+        answers: warm_up.requests + report.requests,
+    })
 }
 
 fn sample(report: &Report, server: Duration, loader: Duration, wall: Duration) -> Sample {

@@ -31,13 +31,60 @@ struct Admin {
 struct Listener {
     name: &'static str,
     address: SocketAddr,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tls: Vec<Certificate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<ListenerLimits>,
+}
+
+/// PEM files: a certificate and the key that belongs to it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Certificate {
+    pub(super) cert: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct ListenerLimits {
+    connections: usize,
+    connections_per_address: usize,
+    idle_timeout: &'static str,
 }
 
 #[derive(Debug, Serialize)]
 struct Component {
     source: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
+    isolation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reuse: Option<Reuse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grants: Option<Grants>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<ComponentLimits>,
+}
+
+#[derive(Debug, Serialize)]
+struct Reuse {
+    requests: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrent: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Grants {
+    http: Vec<String>,
+}
+
+/// How many requests an instance serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isolation {
+    /// Tidegate's default: one. Nothing is written into the config.
+    Fresh,
+    /// So many, one after another.
+    Reuse { requests: u32 },
+    /// So many, up to `at_once` of them at the same time.
+    Concurrent { requests: u32, at_once: u32 },
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +119,8 @@ impl Config {
             listener: vec![Listener {
                 name: "public",
                 address,
+                tls: Vec::new(),
+                limits: None,
             }],
             component: BTreeMap::new(),
             route: Vec::new(),
@@ -89,6 +138,9 @@ impl Config {
             name.to_owned(),
             Component {
                 source: source.to_owned(),
+                isolation: None,
+                reuse: None,
+                grants: None,
                 limits: None,
             },
         );
@@ -99,6 +151,54 @@ impl Config {
             component,
             limits: None,
         });
+        self
+    }
+
+    /// How the components' instances are used.
+    pub(super) fn isolation(mut self, isolation: Isolation) -> Self {
+        for component in self.component.values_mut() {
+            (component.isolation, component.reuse) = match isolation {
+                Isolation::Fresh => (None, None),
+                Isolation::Reuse { requests } => {
+                    let concurrent = None;
+                    (Some("reuse"), Some(Reuse { requests, concurrent }))
+                }
+                Isolation::Concurrent { requests, at_once } => {
+                    let concurrent = Some(at_once);
+                    (Some("concurrent"), Some(Reuse { requests, concurrent }))
+                }
+            };
+        }
+        self
+    }
+
+    /// Lets the components call this address over plain HTTP, and nothing else.
+    pub(super) fn grant_http(mut self, destination: SocketAddr) -> Self {
+        for component in self.component.values_mut() {
+            component.grants = Some(Grants {
+                http: vec![format!("http://{destination}")],
+            });
+        }
+        self
+    }
+
+    /// Encrypts the listener.
+    pub(super) fn tls(mut self, certificate: &Certificate) -> Self {
+        for listener in &mut self.listener {
+            listener.tls = vec![certificate.clone()];
+        }
+        self
+    }
+
+    /// Lets one address hold so many connections, and lets them be idle for as long as the measurement may take.
+    pub(super) fn allow_connections(mut self, count: usize) -> Self {
+        for listener in &mut self.listener {
+            listener.limits = Some(ListenerLimits {
+                connections: count,
+                connections_per_address: count,
+                idle_timeout: "30m",
+            });
+        }
         self
     }
 

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::peers::{run_arguments, spec};
-use super::{Outcome, Setup, Verdict, guest, scratch, tidegate};
+use super::{Bound, Outcome, Setup, Verdict, guest, scratch, tidegate};
 use crate::affinity::on_cpu;
 use crate::error::{Context, Error};
 use crate::loader::response::{Event, Reader};
@@ -48,7 +48,7 @@ pub(super) fn run(guest_name: &str, setup: &Setup) -> Result<Outcome, Error> {
         seconds,
         rss_before_bytes: before,
         rss_peak_bytes: peak,
-        verdict: Verdict::at_most(&what, growth_mib, GROWTH_MIB_MAX, None),
+        verdict: Verdict::new(&what, growth_mib, Bound::AtMost(GROWTH_MIB_MAX), None),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::peers::{run_arguments, spec};
-use super::{Outcome, Setup, Verdict, guest, scratch, tidegate, write};
+use super::{Bound, Outcome, Setup, Verdict, guest, scratch, tidegate, write};
 use crate::error::{Context, Error};
 use crate::loader::probe;
 use crate::rounds::Spread;
@@ -65,7 +65,7 @@ pub(super) fn run(setup: &Setup) -> Result<Outcome, Error> {
         cold_ms: cold.listening_ms,
         listening_ms,
         answered_ms: spread(|start| start.answered_ms)?,
-        verdict: Verdict::at_most(&what, listening_ms.median, LISTENING_MS_MAX, None),
+        verdict: Verdict::new(&what, listening_ms.median, Bound::AtMost(LISTENING_MS_MAX), None),
     })
 }
 

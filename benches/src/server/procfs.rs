@@ -85,7 +85,15 @@ pub(super) fn listens(pid: Pid, port: u16) -> Result<bool, Error> {
 
 /// The time this thread has spent on a core.
 pub(crate) fn this_thread() -> Result<Duration, Error> {
-    let path = "/proc/thread-self/schedstat";
+    on_core("/proc/thread-self/schedstat")
+}
+
+/// The time a thread of this process has spent on a core.
+pub(crate) fn thread_cpu(thread: Pid) -> Result<Duration, Error> {
+    on_core(&format!("/proc/self/task/{thread}/schedstat"))
+}
+
+fn on_core(path: &str) -> Result<Duration, Error> {
     let text = read(path)?;
     schedstat_ns(&text)
         .map(Duration::from_nanos)

@@ -2,6 +2,7 @@
 
 use super::{Exit, Failed};
 use crate::config::GatewayConfig;
+use crate::outbound::{Dns, Outbound};
 use crate::runtime::{EngineOptions, Engines, Lane, Loader};
 use crate::telemetry::metrics::Registry;
 use std::path::Path;
@@ -24,7 +25,9 @@ impl Offline {
             .map_err(|error| system(&error))?;
         let engines = Arc::new(Engines::new(options).map_err(|error| system(&error))?);
         let lane = Arc::new(Lane::new(1, runtime.handle().clone()).map_err(|error| system(&error))?);
-        let loader = Loader::new(engines, lane, Arc::new(Registry::new()), data_dir)
+        // Nothing is sent: components are looked at and started once.
+        let outbound = Outbound::new(Dns::System).map_err(|error| system(&error))?;
+        let loader = Loader::new(engines, lane, Arc::new(Registry::new()), outbound, data_dir)
             .map_err(|error| Failed::new(Exit::Unavailable, format!("error: {error}")))?;
         Ok(Self {
             loader,

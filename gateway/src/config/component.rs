@@ -1,24 +1,19 @@
 //! `[component.NAME]`: a WebAssembly component, what it may use and what it is told.
 
+mod isolation;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Location;
-use super::node::Value;
+use super::grants::{self, Grants};
 use super::reader::{Field, NamedField, Table};
 use super::scalar::{Name, Zero, none_if_zero};
 use super::secret::{self, Setting};
-use super::suggest;
 use crate::limits;
 
-/// Which requests may share an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Isolation {
-    /// None: every request has an instance of its own.
-    #[default]
-    Fresh,
-}
+pub use self::isolation::{Isolation, ReuseConfig};
 
 /// One resolved `[component.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +24,12 @@ pub struct ComponentConfig {
     pub source: PathBuf,
     /// Which requests share an instance.
     pub isolation: Isolation,
+    /// How long a shared instance is kept; the defaults where none is.
+    pub reuse: ReuseConfig,
     /// What one call, and all of them, may take.
     pub limits: ComponentLimits,
+    /// What it may reach.
+    pub grants: Grants,
     /// wasi:config.
     pub config: BTreeMap<String, Setting>,
     /// Environment variables. The host's own are never passed on.
@@ -58,6 +57,8 @@ pub struct ComponentLimits {
     pub queue: usize,
     /// How long one waits; zero lets none wait.
     pub queue_time: Duration,
+    /// Open outgoing HTTP connections.
+    pub connections: usize,
 }
 
 impl Default for ComponentLimits {
@@ -70,21 +71,10 @@ impl Default for ComponentLimits {
             concurrency: limits::CONCURRENCY_COUNT,
             queue: limits::QUEUE_COUNT,
             queue_time: limits::QUEUE_TIME,
+            connections: limits::OUTGOING_CONNECTIONS_COUNT,
         }
     }
 }
-
-/// What a component may be granted. None is served yet, but a misspelt one is told apart from these.
-const GRANTS: [&str; 8] = [
-    "keyvalue",
-    "blobstore",
-    "http",
-    "dirs",
-    "secrets",
-    "websocket",
-    "messaging",
-    "sql",
-];
 
 pub(super) fn read(named: &NamedField<'_>) -> Option<ComponentConfig> {
     let name = named.name.parse::<Name>().ok().or_else(|| {
@@ -96,12 +86,9 @@ pub(super) fn read(named: &NamedField<'_>) -> Option<ComponentConfig> {
     });
     let mut table = named.field.table("Component")?;
     let source = table.require("source", "the component's file, such as source = \"hello.wasm\"");
-    let isolation = table.take("isolation").and_then(|field| read_isolation(&field));
-    table.refuse_unserved("reuse", "every request has a fresh instance: remove `reuse`");
+    let (isolation, reuse) = isolation::take(&mut table);
     let limits = table.take("limits").and_then(|field| read_limits(&field));
-    if let Some(grants) = table.take("grants") {
-        refuse_grants(&grants);
-    }
+    let grants = table.take("grants").and_then(|field| grants::read(&field));
     let config = table.take("config").and_then(|field| read_settings(&field, check_key));
     let env = table
         .take("env")
@@ -113,8 +100,10 @@ pub(super) fn read(named: &NamedField<'_>) -> Option<ComponentConfig> {
         name: name?,
         location: source.location(),
         source: read_source(&source)?,
-        isolation: isolation.unwrap_or_default(),
+        isolation,
+        reuse,
         limits: limits.unwrap_or_default(),
+        grants: grants.unwrap_or_default(),
         config: config.unwrap_or_default(),
         env: env.unwrap_or_default(),
         args,
@@ -152,51 +141,6 @@ fn read_source(field: &Field<'_>) -> Option<PathBuf> {
     Some(path)
 }
 
-fn read_isolation(field: &Field<'_>) -> Option<Isolation> {
-    let words = [("fresh", true), ("reuse", false), ("concurrent", false)];
-    if field.one_of(&words)? {
-        return Some(Isolation::Fresh);
-    }
-    field.fail(
-        format!(
-            "`isolation = \"{}\"` is not served by this version of Tidegate yet",
-            field.string()?
-        ),
-        "not served yet",
-        "remove it: every request then has a fresh instance",
-    )
-}
-
-fn refuse_grants(field: &Field<'_>) {
-    for grant in field.named().unwrap_or_default() {
-        if !GRANTS.contains(&grant.name) {
-            let label = match suggest::closest(grant.name, GRANTS) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => "not a grant".to_owned(),
-            };
-            let message = format!("unknown grant `{}`", grant.name);
-            grant.fail_name::<()>(message, label, format!("grants: {}", GRANTS.join(", ")));
-            continue;
-        }
-        let empty = match grant.field.value() {
-            Value::Array(items) => items.is_empty(),
-            Value::Boolean(granted) => !granted,
-            Value::Null => true,
-            _ => false,
-        };
-        if !empty {
-            grant.fail_name::<()>(
-                format!(
-                    "the grant `{}` is not served by this version of Tidegate yet",
-                    grant.name
-                ),
-                "not served yet",
-                "remove it: the interface still links, and the guest's calls to it are denied",
-            );
-        }
-    }
-}
-
 fn read_limits(field: &Field<'_>) -> Option<ComponentLimits> {
     let mut resolved = ComponentLimits::default();
     let mut table = field.table("ComponentLimits")?;
@@ -225,6 +169,10 @@ fn read_limits(field: &Field<'_>) -> Option<ComponentLimits> {
     }
     if let Some(time) = table.take("queue_time").and_then(|field| field.duration(Zero::Allowed)) {
         resolved.queue_time = time;
+    }
+    let connections = 1..=limits::OUTGOING_CONNECTIONS_COUNT_MAX;
+    if let Some(count) = table.take("connections").and_then(|field| field.integer(connections)) {
+        resolved.connections = count;
     }
     table.finish();
     Some(resolved)

@@ -287,7 +287,12 @@ impl fmt::Display for Drawn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.location.span {
             Some(_) => f.write_str(&self.0.message),
-            None => self.0.fmt(f),
+            None => {
+                self.0.fmt(f)?;
+                // A label says what the message says, at its place, unless it asks whether something else is meant.
+                let question = self.0.label.as_deref().filter(|label| label.ends_with('?'));
+                question.map_or(Ok(()), |question| write!(f, ", {question}"))
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `[gateway]`: what holds for the whole process.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,7 +48,13 @@ pub struct GatewayConfig {
     pub access_log: AccessLogConfig,
     /// Fault pages tell their reader what went wrong inside a guest, which the public should not know.
     pub dev: bool,
+    /// Name servers for outgoing requests, in their order; none is what the system says (/etc/resolv.conf and
+    /// /etc/hosts).
+    pub dns: Vec<SocketAddr>,
 }
+
+/// Where name servers listen unless a port is written.
+const DNS_PORT: u16 = 53;
 
 /// The data folder's default name, in the configuration's folder.
 pub(super) const DATA_DIR: &str = "var";
@@ -62,6 +69,7 @@ impl GatewayConfig {
             drain: limits::DRAIN_DEADLINE,
             access_log: AccessLogConfig::default(),
             dev: false,
+            dns: Vec::new(),
         }
     }
 }
@@ -89,6 +97,9 @@ pub(super) fn read(field: &Field<'_>) -> Option<GatewayConfig> {
     if let Some(dev) = table.take("dev").and_then(|field| field.boolean()) {
         config.dev = dev;
     }
+    if let Some(field) = table.take("dns") {
+        config.dns = name_servers(&field);
+    }
     table.finish();
     Some(config)
 }
@@ -100,6 +111,37 @@ fn access_log(field: &Field<'_>) -> Option<AccessLogConfig> {
         "stderr" => AccessLogConfig::Stderr,
         "off" => AccessLogConfig::Off,
         _ => AccessLogConfig::File(field.file_path()?),
+    })
+}
+
+fn name_servers(field: &Field<'_>) -> Vec<SocketAddr> {
+    let servers = field.list().unwrap_or_default();
+    let (count, count_max) = (servers.len(), limits::DNS_SERVERS_COUNT);
+    if count > count_max {
+        let message = format!("`{}` has {count} entries", field.path());
+        field.fail::<()>(message, "too many", format!("at most {count_max}"));
+        return Vec::new();
+    }
+    servers.iter().filter_map(name_server).collect()
+}
+
+/// An IP address with or without a port.
+fn name_server(field: &Field<'_>) -> Option<SocketAddr> {
+    let text = field.string()?;
+    let alone = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let address = alone.unwrap_or(text).parse::<IpAddr>();
+    let server = match address {
+        Ok(address) => Some(SocketAddr::new(address, DNS_PORT)),
+        Err(_) => text.parse().ok(),
+    };
+    // Nothing listens at these, and a connect to the unspecified address goes where nobody wrote.
+    let usable = |server: &SocketAddr| server.port() != 0 && !server.ip().is_unspecified();
+    server.filter(usable).or_else(|| {
+        field.fail(
+            format!("`{}` is not the address of a name server", field.path()),
+            "not an IP address",
+            "an IP address, with a port if it is not 53: \"127.0.0.1\", \"[::1]:5353\"",
+        )
     })
 }
 

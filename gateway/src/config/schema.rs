@@ -3,6 +3,8 @@
 
 #![expect(dead_code, reason = "the structs describe the contract, and are never made")]
 
+mod component;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -10,6 +12,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use self::component::Component;
 use super::scalar::{duration_text, size_text};
 use crate::limits;
 
@@ -111,6 +114,12 @@ struct Gateway {
     /// Fault pages say what went wrong inside a guest. Never in production.
     #[schemars(extend("default" = false))]
     dev: Option<bool>,
+    /// Name servers for outgoing requests, each an IP address with a port if it is not 53. None: the system's.
+    #[schemars(
+        length(max = limits::DNS_SERVERS_COUNT),
+        extend("default" = Vec::<String>::new(), "examples" = [["127.0.0.1:53"]])
+    )]
+    dns: Option<Vec<String>>,
 }
 
 #[derive(JsonSchema)]
@@ -193,87 +202,6 @@ struct ListenerLimits {
     /// A client that takes no byte of a response for this long is disconnected.
     #[schemars(extend("default" = duration_text(limits::WRITE_TIMEOUT)))]
     write_timeout: Option<DurationText>,
-}
-
-/// A WebAssembly component, what it may use and what it is told.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Component {
-    /// The .wasm file.
-    source: String,
-    /// Which requests may share an instance.
-    #[schemars(extend("default" = "fresh"))]
-    isolation: Option<Isolation>,
-    /// What its calls may take.
-    limits: Option<ComponentLimits>,
-    /// What it is granted beyond the interfaces every guest has. None is served by this version yet.
-    grants: Option<Grants>,
-    /// Its wasi:config.
-    config: Option<BTreeMap<String, Setting>>,
-    /// Its environment variables. The gateway's own are never passed on.
-    env: Option<BTreeMap<VariableText, Setting>>,
-    /// Its command-line arguments.
-    #[schemars(extend("default" = Vec::<String>::new()))]
-    args: Option<Vec<String>>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase", inline)]
-enum Isolation {
-    /// None: every request has an instance of its own.
-    Fresh,
-}
-
-/// What one call of a component, and all of them, may take.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct ComponentLimits {
-    /// Linear memory of one instance. 502 when the guest fails for it.
-    #[schemars(extend("default" = size_text(limits::MEMORY_BYTES)))]
-    memory: Option<SizeText>,
-    /// From dispatch to the response head; "0s" is no such limit. 504 beyond it.
-    #[schemars(extend("default" = duration_text(limits::DEADLINE)))]
-    deadline: Option<DurationText>,
-    /// From dispatch to the end of the guest's work; "0s" is no such limit.
-    #[schemars(extend("default" = duration_text(limits::BODY_DEADLINE)))]
-    body_deadline: Option<DurationText>,
-    /// CPU time of one call; "0s" is no such limit. 504 beyond it.
-    #[schemars(extend("default" = duration_text(limits::CPU)))]
-    cpu: Option<DurationText>,
-    /// Calls at a time.
-    #[schemars(range(min = 1, max = limits::INSTANCES_COUNT), extend("default" = limits::CONCURRENCY_COUNT))]
-    concurrency: Option<u32>,
-    /// Calls waiting for a place; 0 lets none wait. 503 beyond it.
-    #[schemars(range(min = 0, max = limits::QUEUE_COUNT_MAX), extend("default" = limits::QUEUE_COUNT))]
-    queue: Option<u32>,
-    /// How long a call waits; "0s" lets none wait. 503 beyond it.
-    #[schemars(extend("default" = duration_text(limits::QUEUE_TIME)))]
-    queue_time: Option<DurationText>,
-}
-
-/// No grant is served by this version yet.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Grants {}
-
-/// A value for a guest: text, or where a secret is read from.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-enum Setting {
-    Text(String),
-    Integer(i64),
-    Boolean(bool),
-    Secret(Secret),
-}
-
-/// A value that is kept elsewhere, and shown nowhere.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, extend("minProperties" = 1, "maxProperties" = 1))]
-struct Secret {
-    /// The gateway's environment variable that holds it.
-    env: Option<VariableText>,
-    /// The file that holds it; a newline at its end is no part of it.
-    file: Option<String>,
 }
 
 /// Which requests it takes, and what answers them: exactly one of `component`, `respond` and `redirect`.
@@ -419,6 +347,8 @@ inline_schemas! {
         "pattern": format!("^[a-z0-9][a-z0-9._-]{{0,{}}}$", limits::NAME_BYTES - 1)
     });
     VariableText = json_schema!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" });
+    HttpText = json_schema!({ "type": "string", "pattern": r"^(https?://)?[^/?#@\s]+$" });
+    SocketText = json_schema!({ "type": "string", "pattern": r"^[^/?#@*\s]+:[1-9][0-9]{0,4}$" });
     SizeText = json_schema!({
         "type": ["integer", "string"],
         "minimum": 0,

@@ -308,11 +308,14 @@ proptest! {
         key in prop::sample::select(vec![
             "address", "tls", "limits", "source", "env", "config", "grants", "host", "path", "methods", "headers",
             "query", "respond", "redirect", "component", "workers", "data_dir", "drain", "name", "reuse", "args",
+            "isolation", "dns",
         ]),
         value in prop::sample::select(vec![
             "1", "-1", "1.5", "nan", "true", "''", "'x'", "'\u{e9}'", "[]", "[[]]", "[{}]", "{}", "{ a = 1 }",
             "1979-05-27", "'0s'", "'-5s'", "'99999999999999999999s'", "'99999999999 EiB'", "9223372036854775807",
             "'*'", "'unix:'", "{ regex = '(' }", "{ env = '' }", "['GET', 5]", "{ status = 99 }", "{ to = '{' }",
+            "'reuse'", "{ http = 5 }", "{ http = ['[', '*:0', '\u{e9}:'] }", "{ dirs = [{}, 1] }", "['[::1]:99999']",
+            "{ sockets = [':', ''] }", "{ requests = 0 }",
         ]),
     ) {
         let text = format!("[{table}]\n{key} = {value}\n");

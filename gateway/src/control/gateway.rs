@@ -3,11 +3,12 @@
 use super::admin;
 use super::build::{BuildError, Builder, External};
 use super::data_dir::{DataDir, DataDirError};
+use super::reaper;
 use super::token::Token;
 use crate::config::{AccessLogConfig, AdminAddress, Config, ConfigErrors, GatewayConfig, Name};
 use crate::door::{Doors, ListenError};
 use crate::hosts::Host;
-use crate::limits;
+use crate::outbound::{Dns, Outbound};
 use crate::runtime::{EngineError, EngineOptions, Engines, Lane, LoadError, Loader, Server, StoreCtx};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::access::{AccessLog, AccessLogError, AccessLogWriter, Query, Sink};
@@ -69,6 +70,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The name servers cannot be used.
+    #[error("{0}")]
+    Dns(String),
     /// The access log cannot be written.
     #[error("{0}")]
     AccessLog(String),
@@ -177,9 +181,15 @@ impl Gateway {
             Arc::clone(&engines),
             Arc::clone(&lane),
             Arc::clone(&metrics),
+            outbound(&settings)?,
             &settings.data_dir,
         )?;
-        let loader = loader.with_hosts(options.hosts);
+        let workers = if settings.workers == 0 {
+            threads
+        } else {
+            settings.workers
+        };
+        let loader = loader.for_doors(workers).with_hosts(options.hosts);
         let builder = Builder::new(loader, Arc::clone(&metrics), options.external, threads);
         let current = Arc::new(Current::new(Arc::new(builder.build(&config, None)?)));
         let sink = match &settings.access_log {
@@ -189,11 +199,6 @@ impl Gateway {
             AccessLogConfig::File(path) => Sink::File(path.clone()),
         };
         let (access, access_writer) = AccessLog::start(sink, Query::default(), metrics.gateway().access_log.clone())?;
-        let workers = if settings.workers == 0 {
-            threads
-        } else {
-            settings.workers
-        };
         let doors = Doors::open(workers, &current, &access, &metrics, settings.dev)?;
         let token = Token::open(&settings.data_dir)?;
         let plan = doors.prepare(&config.listeners)?;
@@ -224,7 +229,7 @@ impl Gateway {
             None => None,
         };
         runtime.block_on(control.doors.apply(plan));
-        runtime.spawn(reap(Arc::downgrade(&control)));
+        runtime.spawn(reaper::run(Arc::downgrade(&control)));
         control.is_ready.store(true, Ordering::Release);
         Ok(Self {
             control,
@@ -326,6 +331,15 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
+/// What outgoing connections need, asking the name servers that are configured or the system's.
+fn outbound(settings: &GatewayConfig) -> Result<Arc<Outbound>, StartError> {
+    let dns = match settings.dns.as_slice() {
+        [] => Dns::System,
+        servers => Dns::Servers(servers.to_vec()),
+    };
+    Outbound::new(dns).map_err(|error| StartError::Dns(error.to_string()))
+}
+
 fn io_runtime(threads: usize) -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.min(2))
@@ -407,6 +421,7 @@ impl Control {
         drop(before);
         let before = self.current.swap(next);
         self.runtime.block_on(self.doors.apply(plan));
+        before.close_what_is_not_in(&self.current.load());
         let mut state = self.state();
         state.config = config;
         state.retired.push(before);
@@ -435,8 +450,13 @@ impl Control {
         tracing::info!("stopped");
     }
 
+    /// Looks again whether instances can be given out safely.
+    pub(super) fn recheck_pools(&self) {
+        self.builder.recheck_pools();
+    }
+
     /// Takes out the snapshots that no request holds any more.
-    fn reap(&self) -> Vec<Arc<Snapshot>> {
+    pub(super) fn reap(&self) -> Vec<Arc<Snapshot>> {
         let mut state = self.state.try_lock();
         let Ok(state) = &mut state else { return Vec::new() };
         let (done, alive) = std::mem::take(&mut state.retired)
@@ -450,12 +470,13 @@ impl Control {
 /// What only a restart can change, told rather than ignored.
 fn warn_of_fixed(running: &Config, next: &Config) {
     type IsSame = fn(&GatewayConfig, &GatewayConfig) -> bool;
-    let fixed: [(&str, IsSame); 5] = [
+    let fixed: [(&str, IsSame); 6] = [
         ("gateway.access_log", |a, b| a.access_log == b.access_log),
         ("gateway.data_dir", |a, b| a.data_dir == b.data_dir),
         ("gateway.workers", |a, b| a.workers == b.workers),
         ("gateway.pool_reset", |a, b| a.pool_reset == b.pool_reset),
         ("gateway.dev", |a, b| a.dev == b.dev),
+        ("gateway.dns", |a, b| a.dns == b.dns),
     ];
     for (key, is_same) in fixed {
         if !is_same(&running.gateway, &next.gateway) {
@@ -464,23 +485,5 @@ fn warn_of_fixed(running: &Config, next: &Config) {
     }
     if running.admin != next.admin {
         tracing::warn!("`admin` has changed: it takes effect with the next start");
-    }
-}
-
-async fn reap(control: std::sync::Weak<Control>) {
-    let mut tick = tokio::time::interval(limits::REAP_INTERVAL);
-    let mut ticks = 0u32;
-    loop {
-        tick.tick().await;
-        let Some(control) = control.upgrade() else { return };
-        ticks = ticks.wrapping_add(1);
-        if ticks.is_multiple_of(limits::POOL_RECHECK_TICKS) {
-            control.builder.recheck_pools();
-        }
-        let done = control.reap();
-        if !done.is_empty() {
-            // Unmapping code and pools takes a while.
-            tokio::task::spawn_blocking(move || drop(done));
-        }
     }
 }

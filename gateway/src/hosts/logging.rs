@@ -1,14 +1,19 @@
 //! wasi:logging/logging@0.1.0-draft: a guest's log lines, with its component and request.
 
-use super::{Host, Imports, Linked};
+use super::{Host, Imports, Linked, Tasks, look_at_request};
 use crate::http::RequestId;
 use crate::limits;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use wasmtime::component::{HasData, Linker};
+use wasmtime::AsContextMut;
+use wasmtime::component::{Access, HasData, Linker};
 
 mod bindings {
-    wasmtime::component::bindgen!({ path: "../wit/logging", world: "imports" });
+    wasmtime::component::bindgen!({
+        path: "../wit/logging",
+        world: "imports",
+        imports: { default: store },
+    });
 }
 
 use bindings::wasi::logging::logging::{self, Level};
@@ -20,8 +25,8 @@ const NAME: &str = "wasi:logging/logging@0.1.0-draft";
 pub struct LogScope {
     /// The component's configured name.
     pub component: Arc<str>,
-    /// The request it works on.
-    pub request: RequestId,
+    /// The request it works on; `None` where an instance works on several and it cannot be told which.
+    pub request: Option<RequestId>,
 }
 
 impl LogScope {
@@ -35,7 +40,7 @@ impl LogScope {
         };
         Self {
             component: "test".into(),
-            request: crate::http::RequestCx::new(client).id(),
+            request: Some(crate::http::RequestCx::new(client).id()),
         }
     }
 }
@@ -50,11 +55,11 @@ pub trait LogView: Send {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WasiLogging;
 
-impl<T: LogView + 'static> Host<T> for WasiLogging {
+impl<T: LogView + Tasks + 'static> Host<T> for WasiLogging {
     fn link(&self, linker: &mut Linker<T>, imports: &Imports) -> wasmtime::Result<Linked> {
         let linked = Linked::those(imports, |import| import.name == NAME);
         if !linked.is_empty() {
-            logging::add_to_linker::<T, HasLog<T>>(linker, |data| Access(data))?;
+            logging::add_to_linker::<T, HasLog<T>>(linker, |data| View(data))?;
         }
         Ok(linked)
     }
@@ -65,22 +70,28 @@ impl<T: LogView + 'static> Host<T> for WasiLogging {
 }
 
 /// The store data as this interface sees it.
-struct Access<'a, T>(&'a mut T);
+struct View<'a, T>(&'a mut T);
 
 struct HasLog<T>(PhantomData<T>);
 
 impl<T: LogView + 'static> HasData for HasLog<T> {
-    type Data<'a> = Access<'a, T>;
+    type Data<'a> = View<'a, T>;
 }
 
-impl<T: LogView> logging::Host for Access<'_, T> {
-    fn log(&mut self, level: Level, context: String, message: String) {
-        let LogScope { component, request } = self.0.log_scope();
+impl<T: LogView> logging::Host for View<'_, T> {}
+
+impl<T: LogView + Tasks + 'static> logging::HostWithStore<T> for HasLog<T> {
+    fn log(mut store: Access<'_, T, Self>, level: Level, context: String, message: String) {
+        if let Err(error) = look_at_request(store.as_context_mut()) {
+            tracing::debug!("whose log line this is cannot be told: {error:#}");
+        }
+        let LogScope { component, request } = store.get().0.log_scope();
+        let request = request.map(tracing::field::display);
         let message = shorten(&message);
         // tracing fixes the level of a call site, so each level is a call site of its own.
         macro_rules! line {
             ($level:ident) => {
-                tracing::$level!(target: "tidegate::guest", %component, %request, context, "{message}")
+                tracing::$level!(target: "tidegate::guest", %component, request, context, "{message}")
             };
         }
         match level {

@@ -1,31 +1,54 @@
 //! wasi:cli stdout and stderr: each line a guest writes becomes a log line with its component and request.
 
 use super::logging::LogScope;
+use crate::http::RequestId;
 use crate::limits;
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+/// Whose lines an instance writes now: its streams live as long as it does, its requests come and go.
+#[derive(Debug)]
+pub struct LogOwner(Mutex<LogScope>);
+
+impl LogOwner {
+    /// Beginning with this request.
+    pub fn new(scope: LogScope) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(scope)))
+    }
+
+    /// From now on the lines are of this request, or of none that could be told.
+    pub fn set(&self, request: Option<RequestId>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).request = request;
+    }
+
+    fn scope(&self) -> LogScope {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// A guest's stdout or stderr.
 #[derive(Clone, Debug)]
 pub struct GuestLog {
-    scope: LogScope,
+    owner: Arc<LogOwner>,
     stream: &'static str,
 }
 
 impl GuestLog {
-    /// The stream called `stream` ("stdout", "stderr") of the guest that `scope` names.
-    pub fn new(scope: LogScope, stream: &'static str) -> Self {
-        Self { scope, stream }
+    /// The stream called `stream` ("stdout", "stderr") of the guest that `owner` names.
+    pub fn new(owner: Arc<LogOwner>, stream: &'static str) -> Self {
+        Self { owner, stream }
     }
 
     fn lines(&self) -> Lines {
         Lines {
-            scope: self.scope.clone(),
+            scope: self.owner.scope(),
+            owner: Arc::clone(&self.owner),
             stream: self.stream,
             line: Vec::new(),
             cut: false,
@@ -51,6 +74,8 @@ impl StdoutStream for GuestLog {
 
 /// Collects bytes into lines of at most [`limits::GUEST_LOG_LINE_BYTES`].
 struct Lines {
+    owner: Arc<LogOwner>,
+    /// Whose the unfinished line is.
     scope: LogScope,
     stream: &'static str,
     line: Vec<u8>,
@@ -59,6 +84,14 @@ struct Lines {
 
 impl Lines {
     fn push(&mut self, bytes: &[u8]) {
+        let scope = self.owner.scope();
+        if scope.request != self.scope.request {
+            // A request ended in the middle of its line: it is its own all the same.
+            if !self.line.is_empty() {
+                self.emit();
+            }
+            self.scope = scope;
+        }
         let mut parts = bytes.split(|byte| *byte == b'\n');
         if let Some(first) = parts.next() {
             self.extend(first);
@@ -80,7 +113,7 @@ impl Lines {
         tracing::info!(
             target: "tidegate::guest",
             component = %self.scope.component,
-            request = %self.scope.request,
+            request = self.scope.request.map(tracing::field::display),
             stream = self.stream,
             cut = self.cut,
             "{}",
@@ -139,7 +172,18 @@ mod tests {
     use super::*;
 
     fn lines() -> Lines {
-        GuestLog::new(LogScope::for_tests(), "stdout").lines()
+        GuestLog::new(LogOwner::new(LogScope::for_tests()), "stdout").lines()
+    }
+
+    #[test]
+    fn an_unfinished_line_stays_with_the_request_that_wrote_it() {
+        let mut lines = lines();
+        let first = lines.scope.request;
+        lines.push(b"first, unfinished");
+        lines.owner.set(LogScope::for_tests().request);
+        lines.push(b"second");
+        assert_ne!(lines.scope.request, first);
+        assert_eq!(lines.line, b"second");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use crate::error::Fault;
 use futures_util::task::AtomicWaker;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// Why a call is stopped before it ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub struct Call {
     writing_since: AtomicU64,
     bytes_in: AtomicU64,
     waker: AtomicWaker,
+    /// Everybody else who waits for the end.
+    stopped: Notify,
 }
 
 /// How long a client may make its request wait.
@@ -107,6 +111,7 @@ impl Call {
             writing_since: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             waker: AtomicWaker::new(),
+            stopped: Notify::const_new(),
         }
     }
 
@@ -123,6 +128,7 @@ impl Call {
             .is_ok();
         if first {
             self.waker.wake();
+            self.stopped.notify_waiters();
         }
         first
     }
@@ -138,6 +144,19 @@ impl Call {
     /// Who is woken by [`Call::cancel`]. Register first, then look at [`Call::cause`].
     pub fn register(&self, waker: &Waker) {
         self.waker.register(waker);
+    }
+
+    /// Waits until the call has to stop: for any number of others than the one who is [registered](Self::register).
+    pub async fn stopped(&self) -> Cause {
+        let mut stopped = pin!(self.stopped.notified());
+        loop {
+            stopped.as_mut().enable();
+            if let Some(cause) = self.cause() {
+                return cause;
+            }
+            stopped.as_mut().await;
+            stopped.set(self.stopped.notified());
+        }
     }
 
     /// Sets the deadlines of the head and of the whole call, counted from now.

@@ -5,12 +5,19 @@ use super::engine::Clock;
 use super::inspect::Handler;
 use super::lane::Lane;
 use super::pool::{Gate, Pool};
-use super::run::Shared;
+use super::run::{Meter, Shared};
+use super::sharing;
 use super::store::StoreCtx;
-use crate::config::{ComponentConfig, ComponentLimits};
-use crate::http::{Client, RequestCx};
+use super::warm::Warm;
+use super::workers::Workers;
+use crate::config::{ComponentConfig, ComponentLimits, DirGrant, Isolation, ReuseConfig, SocketGrant};
+use crate::error::Fault;
+use crate::hosts::Destinations;
+use crate::http::{Caller, Client as Peer, Loop, RequestCx};
 use crate::limits;
+use crate::outbound::{Client, Outbound, Policy};
 use crate::telemetry::metrics::ComponentMetrics;
+use http::HeaderMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,11 +45,25 @@ pub(super) struct Profile {
     pub(super) env: Vec<(String, String)>,
     pub(super) config: BTreeMap<String, String>,
     pub(super) memory_bytes: u64,
+    pub(super) dirs: Vec<DirGrant>,
+    pub(super) sockets: Vec<SocketGrant>,
+    pub(super) destinations: Arc<Destinations>,
 }
 
 impl Profile {
-    pub(super) fn new(config: &ComponentConfig) -> Self {
+    fn new(config: &ComponentConfig, shares: &Shares) -> Self {
         let name: Arc<str> = config.name.as_str().into();
+        let grants = &config.grants;
+        let client = (!grants.http.is_empty()).then(|| {
+            let policy = Policy::new(grants.http.clone());
+            Client::new(
+                Arc::clone(&shares.outbound),
+                policy,
+                config.limits.connections,
+                shares.doors,
+            )
+        });
+        let destinations = Destinations::new(Arc::clone(&name), client, Arc::clone(&shares.metrics));
         let exposed = |(key, value): (&String, &crate::config::Setting)| (key.clone(), value.expose().to_owned());
         Self {
             args: config.args.clone(),
@@ -50,6 +71,9 @@ impl Profile {
             env: config.env.iter().map(exposed).collect(),
             config: config.config.iter().map(exposed).collect(),
             memory_bytes: config.limits.memory,
+            dirs: grants.dirs.clone(),
+            sockets: grants.sockets.clone(),
+            destinations,
         }
     }
 }
@@ -92,6 +116,8 @@ pub(super) struct Shares {
     pub(super) lane: Arc<Lane>,
     pub(super) clock: Arc<Clock>,
     pub(super) metrics: Arc<ComponentMetrics>,
+    pub(super) outbound: Arc<Outbound>,
+    pub(super) doors: usize,
 }
 
 /// A component ready to serve requests.
@@ -100,6 +126,12 @@ pub struct Component {
     pub(super) pre: Pre,
     pub(super) gate: Gate,
     pub(super) limits: ComponentLimits,
+    pub(super) isolation: Isolation,
+    pub(super) reuse: ReuseConfig,
+    /// Instances between two calls, where they may have another.
+    pub(super) warm: Option<Arc<Warm>>,
+    /// Instances that work on several requests at a time, where they may.
+    pub(super) workers: Option<Arc<Workers>>,
     pub(super) lane: Arc<Lane>,
     pub(super) metrics: Arc<ComponentMetrics>,
     clock: Arc<Clock>,
@@ -110,6 +142,11 @@ pub struct Component {
 impl Component {
     pub(super) fn new(pre: Pre, digest: &str, config: &ComponentConfig, shares: Shares) -> Self {
         let limits = config.limits.clone();
+        let profile = Arc::new(Profile::new(config, &shares));
+        let warm = (config.isolation == Isolation::Reuse)
+            .then(|| Warm::new(shares.doors, &shares.pool, &shares.metrics));
+        let workers = (config.isolation == Isolation::Concurrent)
+            .then(|| Workers::new(shares.doors, &shares.pool, &config.reuse));
         let gate = Gate::new(
             shares.pool,
             shares.weight,
@@ -118,10 +155,14 @@ impl Component {
             limits.queue_time,
         );
         Self {
-            profile: Arc::new(Profile::new(config)),
+            profile,
             pre,
             gate,
             limits,
+            isolation: config.isolation,
+            reuse: config.reuse.clone(),
+            warm,
+            workers,
             lane: shares.lane,
             metrics: shares.metrics,
             clock: shares.clock,
@@ -158,26 +199,72 @@ impl Component {
         &self.profile.name
     }
 
+    /// What everybody who works on one request shares.
+    ///
+    /// # Errors
+    /// When the request goes round through components that call one another.
+    pub(super) fn shared(&self, cx: RequestCx, headers: Option<&HeaderMap>) -> Result<Arc<Shared>, Fault> {
+        let headers = headers.filter(|_| self.profile.destinations.are_any());
+        let caller = match headers.map(|headers| Caller::of(headers, cx.id())) {
+            Some(Ok(caller)) => Some(Arc::new(caller)),
+            Some(Err(Loop)) => return Err(Fault::LoopDetected),
+            None => None,
+        };
+        Ok(Shared::new(cx, Arc::clone(&self.clock), self.limits.cpu, caller))
+    }
+
+    /// The same where no request has come.
+    fn alone(&self, cx: RequestCx) -> Arc<Shared> {
+        Shared::new(cx, Arc::clone(&self.clock), self.limits.cpu, None)
+    }
+
+    /// A new account of CPU time, for a worker.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        Arc::new(Meter::new(Arc::clone(&self.clock)))
+    }
+
     /// A store for one request, with its limiter and the callback that interrupts the guest.
-    pub(super) fn new_store(&self, cx: RequestCx) -> Store<StoreCtx> {
-        let mut store = Store::new(self.instance_pre().engine(), self.store(cx));
-        store.limiter(|data| &mut data.memory);
+    pub(super) fn new_store(&self, request: Arc<Shared>) -> Store<StoreCtx> {
+        let data = StoreCtx::new(Arc::clone(&self.profile), request);
+        let mut store = Store::new(self.instance_pre().engine(), data);
+        store.limiter(|data| data.memory());
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| store.data().shared().on_tick());
+        store.epoch_deadline_callback(sharing::on_tick);
         store
+    }
+
+    /// Drops the instances that no request needed for as long as they may wait, and closes unused connections.
+    pub fn retire_idle(&self) {
+        self.profile.destinations.close_idle();
+        if let Some(warm) = &self.warm {
+            warm.expire(self.reuse.idle);
+        }
+        if let Some(workers) = &self.workers {
+            workers.expire(self.reuse.idle);
+        }
+    }
+
+    /// Keeps no instance any more: requests that still come have one each.
+    pub fn close(&self) {
+        if let Some(warm) = &self.warm {
+            warm.close();
+        }
+        if let Some(workers) = &self.workers {
+            workers.close();
+        }
     }
 
     /// Instantiates the component once, as a request would, and drops it again.
     pub(super) fn start_once(&self) -> Result<(), String> {
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let cx = RequestCx::new(Client {
+        let cx = RequestCx::new(Peer {
             address: nowhere,
             local: nowhere,
             tls: false,
         });
-        let mut store = self.new_store(cx);
-        let shared = Arc::clone(store.data().shared());
-        shared.enter_lane();
+        let shared = self.alone(cx);
+        shared.meter.enter_lane();
+        let mut store = self.new_store(shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
         let start = async {
@@ -209,8 +296,7 @@ impl State for Component {
     type StoreCtx = StoreCtx;
 
     fn store(&self, cx: RequestCx) -> StoreCtx {
-        let shared = Shared::new(cx, Arc::clone(&self.clock), self.limits.cpu);
-        StoreCtx::new(Arc::clone(&self.profile), shared)
+        StoreCtx::new(Arc::clone(&self.profile), self.alone(cx))
     }
 
     fn instance_pre(&self) -> &InstancePre<StoreCtx> {

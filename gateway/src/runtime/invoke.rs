@@ -3,28 +3,25 @@
 //! The guest is polled here, in the task of its connection. It moves to the lane only when it computes for longer
 //! than a tick; it is boxed and shared with nobody until then.
 
-use super::component::{Component, Deadlines, Pre};
-use super::pool::Places;
-use super::run::{Answer, Head, Run, Shared};
-use super::store::StoreCtx;
+use super::component::{Component, Deadlines};
+use super::instance::Instance;
+use super::pool::{Place, Seat};
+use super::run::{Answer, Run, Shared};
 use super::stream::{Guest, GuestBody};
+use super::worker::{Call, Job};
+use super::workers::{Desked, Workers};
 use crate::error::Fault;
 use crate::http::{Body, RequestCx};
 use crate::limits;
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http::{Method, Request, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
-use wasmtime::Store;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p3::bindings::ServicePre;
-use wasmtime_wasi_http::p3::{Request as P3Request, bindings::http::types::ErrorCode as P3ErrorCode};
-use wasmtime_wasi_http::{FieldMap, WasiBody, WasiHttpView};
+use std::time::Duration;
+use wasmtime_wasi_http::WasiBody;
 
 /// Calls `component` with `request`.
 ///
@@ -41,25 +38,74 @@ pub async fn invoke(
 ) -> Result<Answer, Fault> {
     cx.call().set_deadlines(deadlines.head, deadlines.body);
     component.metrics.calls.increment(1);
-    let places = places(component, &cx).await?;
     let method = request.method().clone();
-    let store = component.new_store(cx);
-    let shared = Arc::clone(store.data().shared());
-    let work = guest(store, request, Arc::clone(component));
-    let guest = Run::new(work, Arc::clone(&shared), Arc::clone(component), places);
+    let shared = component.shared(cx, Some(request.headers()))?;
+    if let Some(workers) = &component.workers {
+        return share(component, workers, request, shared, &method).await;
+    }
+    let warm = || component.warm.as_ref()?.take();
+    let (place, seat) = enter(component, &shared.cx, warm).await?;
+    let home = component.warm.as_ref().map_or(0, |warm| warm.here());
+    let work = guest(seat, request, Arc::clone(&shared), Arc::clone(component), home);
+    let guest = Run::new(work, Arc::clone(&shared), Arc::clone(component), place);
     let answer = Answering {
-        guest: Guest::Here(guest),
-        shared: Arc::clone(&shared),
-        method,
+        guest: &mut Guest::Here(guest),
+        shared: &shared,
+        method: &method,
     }
     .await;
     shared.cx.call().head_sent();
     answer
 }
 
-/// Waits for the places of a call, for no longer than the call may go on.
-async fn places(component: &Component, cx: &RequestCx) -> Result<Places, Fault> {
-    let mut entering = pin!(component.gate.enter(&component.metrics));
+/// Calls a component whose instances work on several requests at a time.
+async fn share(
+    component: &Arc<Component>,
+    workers: &Arc<Workers>,
+    mut request: Request<Body>,
+    shared: Arc<Shared>,
+    method: &Method,
+) -> Result<Answer, Fault> {
+    let (mut place, mut seat) = enter(component, &shared.cx, || workers.find()).await?;
+    loop {
+        let desked = match seat {
+            Seat::Warm(desked) => Some(desked),
+            Seat::New(slot) => workers.start(component, slot, &shared),
+        };
+        let Some(worker) = desked.and_then(Desked::take) else {
+            return Err(Fault::Internal("a component without a core to run on".to_owned()));
+        };
+        let job = Job {
+            request,
+            shared: Arc::clone(&shared),
+        };
+        let mut guest = Guest::Worker(Call::new(worker, job, place));
+        let answering = Answering {
+            guest: &mut guest,
+            shared: &shared,
+            method,
+        };
+        let answer = answering.await;
+        match guest.take_back() {
+            Some((unanswered, its_place)) => {
+                (request, place) = (unanswered, its_place);
+                seat = component.gate.seat(|| workers.find()).await?;
+            }
+            None => {
+                shared.cx.call().head_sent();
+                return answer;
+            }
+        }
+    }
+}
+
+/// Waits for the place of a call and an instance, for no longer than the call may go on.
+async fn enter<W>(
+    component: &Component,
+    cx: &RequestCx,
+    warm: impl FnMut() -> Option<W>,
+) -> Result<(Place, Seat<W>), Fault> {
+    let mut entering = pin!(component.gate.enter(&component.metrics, warm));
     let entered = poll_fn(|task| {
         if let Poll::Ready(entered) = entering.as_mut().poll(task) {
             return Poll::Ready(entered);
@@ -77,13 +123,13 @@ async fn places(component: &Component, cx: &RequestCx) -> Result<Places, Fault> 
 }
 
 /// Waits for the head of a guest's answer.
-struct Answering {
-    guest: Guest,
-    shared: Arc<Shared>,
-    method: Method,
+struct Answering<'a> {
+    guest: &'a mut Guest,
+    shared: &'a Arc<Shared>,
+    method: &'a Method,
 }
 
-impl Future for Answering {
+impl Future for Answering<'_> {
     type Output = Result<Answer, Fault>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -94,7 +140,7 @@ impl Future for Answering {
             if let Some(cause) = this.shared.cx.call().cause() {
                 return Poll::Ready(Err(cause.fault()));
             }
-            return Poll::Ready(answer(head?, &mut this.guest, &this.method, cx));
+            return Poll::Ready(answer(head?, this.guest, this.method, cx));
         }
         match ready!(polled) {
             Ok(()) => Poll::Ready(Err(Fault::NoResponse)),
@@ -137,11 +183,12 @@ impl GuestBody {
     /// All frames of an answer whose guest has ended, so that it can go out in one write with its length;
     /// `None` where more is to come.
     fn gather(&mut self, cx: &mut Context<'_>) -> Option<Result<VecDeque<Frame<bytes::Bytes>>, Fault>> {
-        if !self.guest_ended_well() {
+        if !self.may_be_whole() {
             return None;
         }
         let mut frames = VecDeque::with_capacity(1);
-        loop {
+        // What a 0.2 guest can have left behind; a longer answer is streamed.
+        for _ in 0..=limits::GUEST_CHUNKS_COUNT.saturating_mul(2) {
             match Pin::new(&mut *self).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => frames.push_back(frame),
                 Poll::Ready(None) => return Some(Ok(frames)),
@@ -151,133 +198,50 @@ impl GuestBody {
                     if let Some(fault) = self.take_failure() {
                         return Some(Err(fault));
                     }
-                    // Cannot be while the guest has ended; what was gathered is not lost all the same.
-                    self.put_back(frames);
-                    return None;
+                    if !self.goes_on() {
+                        break;
+                    }
                 }
             }
         }
+        self.put_back(frames);
+        None
     }
 }
 
-/// A guest from instantiation to its end.
-async fn guest(mut store: Store<StoreCtx>, request: Request<Body>, component: Arc<Component>) -> Result<(), Fault> {
-    let shared = Arc::clone(store.data().shared());
-    let end = match &component.pre {
-        Pre::P2(pre) => call_p2(pre, &mut store, request, &shared, &component).await,
-        Pre::P3(pre) => call_p3(pre, &mut store, request, &shared, &component).await,
+/// A guest from its instance's start, where it has none yet, to its end.
+async fn guest(
+    seat: Seat<Instance>,
+    request: Request<Body>,
+    shared: Arc<Shared>,
+    component: Arc<Component>,
+    home: usize,
+) -> Result<(), Fault> {
+    let started = match seat {
+        Seat::Warm(mut instance) => {
+            instance.begin(&shared);
+            Ok(instance)
+        }
+        Seat::New(slot) => Instance::start(&component, &shared, slot, None).await,
     };
-    let end = match shared.cx.call().cause() {
-        // A guest may notice first what its call is stopped for, and end on it in its own way.
-        Some(cause) => Err(cause.fault()),
-        None => end.map_err(|error| shared.fault_of(&error)),
+    let (instance, end) = match started {
+        Ok(mut instance) => {
+            let end = instance.call(request, &shared).await;
+            (Some(instance), end)
+        }
+        Err(fault) => (None, Err(fault)),
     };
+    // A guest may notice first what its call is stopped for, and end on it in its own way.
+    let end = shared.cx.call().cause().map_or(end, |cause| Err(cause.fault()));
     // Before the store goes: whoever sees the answer's body end can then tell a finished guest from a trapped one.
     shared.set_end(end.clone());
-    drop(store);
-    end
-}
-
-/// Calls a 0.2 guest; it has ended when it returns.
-async fn call_p2(
-    pre: &ProxyPre<StoreCtx>,
-    store: &mut Store<StoreCtx>,
-    request: Request<Body>,
-    shared: &Arc<Shared>,
-    component: &Component,
-) -> wasmtime::Result<()> {
-    let began = Instant::now();
-    let proxy = pre.instantiate_async(&mut *store).await?;
-    component.metrics.instantiate_seconds.record(began.elapsed());
-    let scheme = if shared.cx.client().tls {
-        Scheme::Https
-    } else {
-        Scheme::Http
-    };
-    let request = request.map(wasi_body);
-    let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(scheme, request)?;
-    let reply = Arc::clone(shared);
-    let out = http.new_response_outparam_from_callback(move |head| {
-        reply.set_head(head.map_err(|code: ErrorCode| Fault::GuestError(format!("{code:?}"))));
-    })?;
-    proxy
-        .wasi_http_incoming_handler()
-        .call_handle(store, request, out)
-        .await
-}
-
-/// Calls a 0.3 guest; it has ended when nothing of it is left to do.
-async fn call_p3(
-    pre: &ServicePre<StoreCtx>,
-    store: &mut Store<StoreCtx>,
-    request: Request<Body>,
-    shared: &Arc<Shared>,
-    component: &Component,
-) -> wasmtime::Result<()> {
-    let began = Instant::now();
-    let service = pre.instantiate_async(&mut *store).await?;
-    component.metrics.instantiate_seconds.record(began.elapsed());
-    let tls = shared.cx.client().tls;
-    let (request, sent) = p3_request(store.data_mut(), request, tls);
-    let answered = store.run_concurrent(async |accessor| {
-        let head: Head = match service.handle(accessor, request).await? {
-            Ok(response) => Ok(accessor.with(|mut store| response.into_http(&mut store, sent))?),
-            Err(code) => Err(p3_fault(&code)),
-        };
-        shared.set_head(head);
-        std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-        wasmtime::Result::Ok(())
-    });
-    answered.await?
-}
-
-fn p3_fault(code: &P3ErrorCode) -> Fault {
-    Fault::GuestError(format!("{code:?}"))
-}
-
-fn p3_request(
-    store: &mut StoreCtx,
-    request: Request<Body>,
-    tls: bool,
-) -> (
-    P3Request,
-    impl Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send + use<>,
-) {
-    let (parts, body) = request.into_parts();
-    let scheme = if tls {
-        http::uri::Scheme::HTTPS
-    } else {
-        http::uri::Scheme::HTTP
-    };
-    let authority = authority(&parts.uri, &parts.headers);
-    let headers = FieldMap::new_immutable(store.http().hooks, parts.headers);
-    let path = parts.uri.into_parts().path_and_query;
-    P3Request::new(
-        parts.method,
-        Some(scheme),
-        authority,
-        path,
-        headers,
-        None,
-        wasi_body(body),
-    )
-}
-
-fn authority(uri: &Uri, headers: &HeaderMap) -> Option<http::uri::Authority> {
-    if let Some(authority) = uri.authority() {
-        return Some(authority.clone());
+    if let Some(mut instance) = instance
+        && instance.is_reusable_after(&end)
+        && let Some(warm) = &component.warm
+    {
+        warm.give(home, instance);
     }
-    let host = headers.get(header::HOST)?;
-    http::uri::Authority::try_from(host.as_bytes()).ok()
-}
-
-/// Our body as wasi:http takes it.
-fn wasi_body(body: Body) -> impl HttpBody<Data = bytes::Bytes, Error = wasmtime_wasi_http::Error> + Send + 'static {
-    http_body_util::BodyExt::map_err(body, |error| {
-        tracing::debug!("a request body ended early: {error}");
-        wasmtime_wasi_http::Error::HttpProtocolError
-    })
+    end
 }
 
 /// How long a guest may go on after its answer is complete, where it has no body deadline.

@@ -4,6 +4,7 @@
 //! round the queues, one tick a turn: a component with a hundred loops gets no more than one with a single one.
 
 use super::run::{self, Run};
+use super::worker::Call;
 use crate::error::Fault;
 use crate::http::Cause;
 use crate::limits;
@@ -116,18 +117,40 @@ impl Lane {
         });
     }
 
-    /// A place in the lane, or the guest's end.
-    fn admit(&self, run: Run) -> Result<Run, Fault> {
+    /// Takes the guest of a worker in, with all its calls; `key` is its component's.
+    pub(super) fn work(&self, key: usize, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Fault> {
+        self.join()?;
+        self.spawn(key, work);
+        Ok(())
+    }
+
+    /// Takes what is left of a worker's answer, for this long, though nobody wants it.
+    pub(super) fn finish_call(&self, mut call: Call, body: WasiBody, time: Duration) {
+        self.shared.runtime.spawn(async move {
+            // A call dropped before it is complete is given up.
+            if tokio::time::timeout(time, drain(body)).await.is_ok() {
+                call.complete();
+            }
+        });
+    }
+
+    /// A place in the lane.
+    fn join(&self) -> Result<(), Fault> {
         let join = |now| (now < limits::LANE_COUNT).then_some(now + 1);
-        let admitted = self
+        let joined = self
             .shared
             .guests
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, join);
-        if admitted.is_err() {
-            run.stop(Fault::Saturated);
-            return Err(Fault::Saturated);
+        joined.map(drop).map_err(|_| Fault::Saturated)
+    }
+
+    /// A place in the lane, or the guest's end.
+    fn admit(&self, run: Run) -> Result<Run, Fault> {
+        if let Err(fault) = self.join() {
+            run.stop(fault.clone());
+            return Err(fault);
         }
-        run.shared.enter_lane();
+        run.shared.meter.enter_lane();
         Ok(run)
     }
 

@@ -6,13 +6,14 @@
 use super::artifact::Artifact;
 use super::component::{Component, Pre};
 use super::engine::{Engines, swap_in_use};
-use super::inspect::{self, Dialect, Inspection, NotAComponent, Surface};
+use super::inspect::{self, Dialect, Handler, Inspection, NotAComponent, Surface};
 use super::lane::Lane;
 use super::pool::Pool;
 use super::store::StoreCtx;
-use crate::config::{ComponentConfig, ConfigError, PoolReset};
+use crate::config::{ComponentConfig, ConfigError, Isolation, PoolReset};
 use crate::hosts::{Host, WasiConfig, WasiHttp, WasiLogging, WasiStandard};
 use crate::limits;
+use crate::outbound::Outbound;
 use crate::telemetry::metrics::Registry;
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,6 +56,15 @@ pub enum LoadError {
     NoHandler {
         /// What it does export.
         exports: Vec<String>,
+    },
+    /// An instance of WASI 0.2 works on one request at a time.
+    #[error(
+        "`isolation = \"concurrent\"` needs a component that exports wasi:http/handler@0.3, and this one has {}: use \
+         \"reuse\"", .handler.as_str()
+    )]
+    NotConcurrent {
+        /// What it has.
+        handler: Handler,
     },
     /// It imports what nobody here serves.
     #[error(
@@ -145,6 +155,8 @@ pub struct Loader {
     registry: Arc<Registry>,
     cache: PathBuf,
     hosts: Vec<Box<dyn Host<StoreCtx>>>,
+    outbound: Arc<Outbound>,
+    doors: usize,
 }
 
 impl Loader {
@@ -156,6 +168,7 @@ impl Loader {
         engines: Arc<Engines>,
         lane: Arc<Lane>,
         registry: Arc<Registry>,
+        outbound: Arc<Outbound>,
         data_dir: &Path,
     ) -> Result<Self, LoadError> {
         let cache = data_dir.join("compiled");
@@ -170,6 +183,8 @@ impl Loader {
             lane,
             registry,
             cache,
+            outbound,
+            doors: 1,
             hosts: vec![
                 Box::new(WasiStandard),
                 Box::new(WasiHttp),
@@ -177,6 +192,12 @@ impl Loader {
                 Box::new(WasiLogging),
             ],
         })
+    }
+
+    /// How many door runtimes call its components; their idle instances are kept for each apart.
+    pub fn for_doors(mut self, doors: usize) -> Self {
+        self.doors = doors;
+        self
     }
 
     /// Adds interfaces that components may import.
@@ -196,6 +217,9 @@ impl Loader {
                 exports: surface.exports,
             });
         };
+        if config.isolation == Isolation::Concurrent && handler != Handler::Handler {
+            return Err(LoadError::NotConcurrent { handler });
+        }
         let compiled = self.compiled(artifact, surface.dialect)?;
         let weight = self.weigh(&compiled, config)?;
         let pre = self.link(&compiled, surface.dialect)?;
@@ -210,6 +234,8 @@ impl Loader {
                 lane: Arc::clone(&self.lane),
                 clock: self.engines.clock(),
                 metrics: self.registry.component(config.name.as_str()),
+                outbound: Arc::clone(&self.outbound),
+                doors: self.doors,
             },
         );
         component.start_once().map_err(LoadError::Start)?;

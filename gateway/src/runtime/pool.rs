@@ -2,47 +2,134 @@
 
 use crate::error::Fault;
 use crate::telemetry::metrics::{ComponentMetrics, GaugeGuard};
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
+/// Instances that hold places without a call, and can give them up for one.
+pub(super) trait Idle: Send + Sync {
+    /// Drops the instance that has been idle for longest; `false` when there is none.
+    fn give_up_one(&self) -> bool;
+}
+
 /// Guards an engine pool: as many permits as it has memories.
-#[derive(Clone, Debug)]
-pub struct Pool {
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+struct Inner {
     permits: Arc<Semaphore>,
-    is_open: Arc<AtomicBool>,
+    is_open: AtomicBool,
+    /// Calls that wait for a permit now.
+    waiting: AtomicUsize,
+    /// Looked at only when no permit is free.
+    idle: Mutex<Vec<Weak<dyn Idle>>>,
 }
 
 impl Pool {
     /// A pool of `instances` places.
     pub fn new(instances: u32) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             permits: Arc::new(Semaphore::new(instances as usize)),
-            is_open: Arc::new(AtomicBool::new(true)),
-        }
+            is_open: AtomicBool::new(true),
+            waiting: AtomicUsize::new(0),
+            idle: Mutex::default(),
+        }))
     }
 
     /// Places free now.
     pub fn free(&self) -> usize {
-        self.permits.available_permits()
+        self.0.permits.available_permits()
     }
 
     /// Lets calls in, or none until it is opened again. Says whether that is a change.
     pub(super) fn set_open(&self, is_open: bool) -> bool {
-        self.is_open.swap(is_open, Ordering::AcqRel) != is_open
+        self.0.is_open.swap(is_open, Ordering::AcqRel) != is_open
+    }
+
+    /// Whether calls are waiting for a place: then no instance is kept idle.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Makes the places of `idle` instances available to whoever finds the pool empty.
+    pub(super) fn lend(&self, idle: Weak<dyn Idle>) {
+        let mut all = self.idle();
+        all.retain(|other| other.strong_count() > 0);
+        all.push(idle);
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Weak<dyn Idle>>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has one idle instance dropped, of whichever component has one; components take turns.
+    fn reclaim(&self) -> bool {
+        let mut all: Vec<_> = {
+            let mut all = self.idle();
+            // Whoever is asked first now is asked last next time.
+            if !all.is_empty() {
+                all.rotate_left(1);
+            }
+            all.clone()
+        };
+        all.reverse();
+        // Outside the lock: dropping an instance cleans its memory.
+        all.iter().any(|idle| idle.upgrade().is_some_and(|idle| idle.give_up_one()))
+    }
+
+    fn try_slot(&self, weight: u32) -> Result<Slot, TryAcquireError> {
+        loop {
+            match Arc::clone(&self.0.permits).try_acquire_many_owned(weight) {
+                Ok(permit) => return Ok(Slot { _permit: permit }),
+                Err(TryAcquireError::NoPermits) if self.reclaim() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn slot(&self, weight: u32) -> Result<Slot, Fault> {
+        let waiting = Counted::enter(&self.0.waiting, usize::MAX);
+        // An instance that became idle before this call was counted is still to be had.
+        if let Ok(slot) = self.try_slot(weight) {
+            return Ok(slot);
+        }
+        let permit = Arc::clone(&self.0.permits).acquire_many_owned(weight).await;
+        drop(waiting);
+        Ok(Slot {
+            _permit: permit.map_err(|_| Fault::Shutdown)?,
+        })
     }
 }
 
-/// A call's places; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Places {
-    _component: OwnedSemaphorePermit,
-    _pool: OwnedSemaphorePermit,
-    _instance: GaugeGuard,
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("free", &self.free()).finish_non_exhaustive()
+    }
 }
 
-type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+/// The right to one more call of a component; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    _component: OwnedSemaphorePermit,
+    _busy: GaugeGuard,
+}
+
+/// An instance's places in the pool; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What a call gets to run on.
+#[derive(Debug)]
+pub(super) enum Seat<W> {
+    /// Something that was there already.
+    Warm(W),
+    /// The places of a new instance.
+    New(Slot),
+}
 
 /// The calls of one component: how many at a time, how many wait, how long.
 #[derive(Debug)]
@@ -67,35 +154,49 @@ impl Gate {
         }
     }
 
-    /// Takes the places of one call, at once where they are free, else in the queue.
+    /// Takes the place of one call, and what `warm` has or places for a new instance: at once where they are free,
+    /// else in the queue.
     ///
     /// # Errors
     /// [`Fault::Saturated`] when the queue is full or a place did not come free in time, [`Fault::PoolClosed`] while
     /// the pool cannot be cleaned safely.
-    pub(super) async fn enter(&self, metrics: &ComponentMetrics) -> Result<Places, Fault> {
-        if !self.pool.is_open.load(Ordering::Acquire) {
+    pub(super) async fn enter<W>(
+        &self,
+        metrics: &ComponentMetrics,
+        mut warm: impl FnMut() -> Option<W>,
+    ) -> Result<(Place, Seat<W>), Fault> {
+        if !self.pool.0.is_open.load(Ordering::Acquire) {
             return Err(Fault::PoolClosed);
         }
-        let (component, pool) = match self.try_enter() {
-            Ok(permits) => permits,
+        let (component, seat) = match self.try_enter(&mut warm) {
+            Ok(entered) => entered,
             Err(TryAcquireError::Closed) => return Err(Fault::Shutdown),
-            Err(TryAcquireError::NoPermits) => self.wait(metrics).await?,
+            Err(TryAcquireError::NoPermits) => self.wait(metrics, &mut warm).await?,
         };
-        Ok(Places {
+        let place = Place {
             _component: component,
-            _pool: pool,
-            _instance: metrics.instance(),
-        })
+            _busy: metrics.instance(),
+        };
+        Ok((place, seat))
     }
 
-    fn try_enter(&self) -> Result<Permits, TryAcquireError> {
+    fn try_enter<W>(
+        &self,
+        warm: &mut impl FnMut() -> Option<W>,
+    ) -> Result<(OwnedSemaphorePermit, Seat<W>), TryAcquireError> {
         let component = Arc::clone(&self.calls).try_acquire_owned()?;
-        let pool = Arc::clone(&self.pool.permits).try_acquire_many_owned(self.weight)?;
-        Ok((component, pool))
+        if let Some(warm) = warm() {
+            return Ok((component, Seat::Warm(warm)));
+        }
+        Ok((component, Seat::New(self.pool.try_slot(self.weight)?)))
     }
 
-    async fn wait(&self, metrics: &ComponentMetrics) -> Result<Permits, Fault> {
-        let Some(_waiting) = Waiting::enter(&self.waiting, self.queue) else {
+    async fn wait<W>(
+        &self,
+        metrics: &ComponentMetrics,
+        warm: &mut impl FnMut() -> Option<W>,
+    ) -> Result<(OwnedSemaphorePermit, Seat<W>), Fault> {
+        let Some(_waiting) = Counted::enter(&self.waiting, self.queue) else {
             return Err(Fault::Saturated);
         };
         let _queued = metrics.waiting();
@@ -105,32 +206,40 @@ impl Gate {
                 .acquire_owned()
                 .await
                 .map_err(|_| Fault::Shutdown)?;
-            let pool = Arc::clone(&self.pool.permits)
-                .acquire_many_owned(self.weight)
-                .await
-                .map_err(|_| Fault::Shutdown)?;
-            Ok((component, pool))
+            if let Some(warm) = warm() {
+                return Ok((component, Seat::Warm(warm)));
+            }
+            Ok((component, Seat::New(self.pool.slot(self.weight).await?)))
         };
-        let permits = tokio::time::timeout(self.queue_time, both)
+        let entered = tokio::time::timeout(self.queue_time, both)
             .await
             .unwrap_or(Err(Fault::Saturated));
         metrics.queue_seconds.record(began.elapsed());
-        permits
+        entered
+    }
+
+    /// Another instance for a call that has its place already and lost its first.
+    pub(super) async fn seat<W>(&self, warm: impl FnOnce() -> Option<W>) -> Result<Seat<W>, Fault> {
+        if let Some(warm) = warm() {
+            return Ok(Seat::Warm(warm));
+        }
+        let slot = tokio::time::timeout(self.queue_time, self.pool.slot(self.weight)).await;
+        slot.unwrap_or(Err(Fault::Saturated)).map(Seat::New)
     }
 }
 
-/// One place in the queue, left when dropped: also when the client leaves while waiting.
-struct Waiting<'a>(&'a AtomicUsize);
+/// One more in a bounded count, until dropped: also when the client leaves while waiting.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
-    fn enter(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
+impl<'a> Counted<'a> {
+    fn enter(count: &'a AtomicUsize, max: usize) -> Option<Self> {
         let join = |now| (now < max).then_some(now + 1);
-        waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).ok()?;
-        Some(Self(waiting))
+        count.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).ok()?;
+        Some(Self(count))
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

@@ -2,9 +2,10 @@
 
 use super::component::Component;
 use super::engine::Clock;
-use super::pool::Places;
+use super::pool::Place;
+use super::store::StoreCtx;
 use crate::error::Fault;
-use crate::http::{Body, Cause, RequestCx};
+use crate::http::{Body, Caller, Cause, RequestCx};
 use crate::limits;
 use crate::telemetry::metrics::{CancelCause, ComponentMetrics};
 use futures_util::task::AtomicWaker;
@@ -18,38 +19,113 @@ use wasmtime::UpdateDeadline;
 /// The head of a guest's answer, its body still in the making.
 pub(super) type Head = Result<http::Response<wasmtime_wasi_http::WasiBody>, Fault>;
 
-/// What a guest's future, its epoch callback, its poller and its caller share.
-pub(super) struct Shared {
-    pub(super) cx: RequestCx,
+/// An account of CPU time: time inside polls, never a count of ticks.
+pub(super) struct Meter {
     clock: Arc<Clock>,
-    cpu_limit_ns: u64,
     /// CPU time of ended polls.
     cpu_ns: AtomicU64,
     /// When the poll under way began, on the clock; zero between polls.
     poll_began_ns: AtomicU64,
     in_lane: AtomicBool,
     wants_lane: AtomicBool,
-    memory_refused: AtomicBool,
+}
+
+impl Meter {
+    pub(super) fn new(clock: Arc<Clock>) -> Self {
+        Self {
+            clock,
+            cpu_ns: AtomicU64::new(0),
+            poll_began_ns: AtomicU64::new(0),
+            in_lane: AtomicBool::new(false),
+            wants_lane: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs one poll of a guest on this account.
+    pub(super) fn measure<R>(&self, poll: impl FnOnce() -> R) -> R {
+        self.clock.guest_runs();
+        let began = self.clock.now();
+        self.poll_began_ns.store(began, Ordering::Relaxed);
+        let polled = poll();
+        let spent = self.clock.now().saturating_sub(began);
+        self.poll_began_ns.store(0, Ordering::Relaxed);
+        self.cpu_ns.fetch_add(spent, Ordering::Relaxed);
+        polled
+    }
+
+    pub(super) fn wants_lane(&self) -> bool {
+        self.wants_lane.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn enter_lane(&self) {
+        self.in_lane.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// CPU time so far in nanoseconds, the poll under way included.
+    pub(super) fn cpu_ns(&self) -> u64 {
+        self.cpu_ns.load(Ordering::Relaxed).saturating_add(self.poll_ns())
+    }
+
+    /// CPU time that was measured elsewhere.
+    pub(super) fn add(&self, ns: u64) {
+        self.cpu_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    fn poll_ns(&self) -> u64 {
+        match self.poll_began_ns.load(Ordering::Relaxed) {
+            0 => 0,
+            began => self.clock.now().saturating_sub(began),
+        }
+    }
+
+    /// What a guest that computes at a tick does: it goes on, or yields; after a whole tick it yields for the lane.
+    pub(super) fn turn(&self) -> UpdateDeadline {
+        if self.in_lane.load(Ordering::Relaxed) {
+            return UpdateDeadline::Yield(1);
+        }
+        if u128::from(self.poll_ns()) < limits::INLINE_POLL.as_nanos() {
+            return UpdateDeadline::Continue(1);
+        }
+        self.wants_lane.store(true, Ordering::Relaxed);
+        UpdateDeadline::Yield(1)
+    }
+}
+
+/// What a guest's future, its epoch callback, its poller and its caller share.
+pub(super) struct Shared {
+    pub(super) cx: RequestCx,
+    pub(super) meter: Meter,
+    pub(super) cpu_limit_ns: u64,
+    /// What its outgoing requests pass on, where it may make any.
+    pub(super) caller: Option<Arc<Caller>>,
     head: Mutex<Option<Head>>,
     end: Mutex<Option<Result<(), Fault>>>,
+    /// The request, when a worker ended before it began with it.
+    returned: Mutex<Option<Box<http::Request<Body>>>>,
     /// Woken when a guest in the lane has a head or has ended.
     news: AtomicWaker,
 }
 
 impl Shared {
-    pub(super) fn new(cx: RequestCx, clock: Arc<Clock>, cpu: Option<Duration>) -> Arc<Self> {
+    pub(super) fn new(
+        cx: RequestCx,
+        clock: Arc<Clock>,
+        cpu: Option<Duration>,
+        caller: Option<Arc<Caller>>,
+    ) -> Arc<Self> {
         let cpu_limit_ns = cpu.map_or(u64::MAX, |cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
         Arc::new(Self {
             cx,
-            clock,
+            meter: Meter::new(clock),
             cpu_limit_ns,
-            cpu_ns: AtomicU64::new(0),
-            poll_began_ns: AtomicU64::new(0),
-            in_lane: AtomicBool::new(false),
-            wants_lane: AtomicBool::new(false),
-            memory_refused: AtomicBool::new(false),
+            caller,
             head: Mutex::new(None),
             end: Mutex::new(None),
+            returned: Mutex::new(None),
             news: AtomicWaker::new(),
         })
     }
@@ -75,32 +151,24 @@ impl Shared {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// No guest has begun with the request: another may.
+    pub(super) fn give_back(&self, request: http::Request<Body>) {
+        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(request));
+        self.news.wake();
+    }
+
+    pub(super) fn take_back(&self) -> Option<http::Request<Body>> {
+        let returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        returned.map(|request| *request)
+    }
+
     pub(super) fn register(&self, cx: &Context<'_>) {
         self.news.register(cx.waker());
     }
 
-    pub(super) fn refuse_memory(&self) {
-        self.memory_refused.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn wants_lane(&self) -> bool {
-        self.wants_lane.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn enter_lane(&self) {
-        self.in_lane.store(true, Ordering::Relaxed);
-    }
-
     /// CPU time so far, the poll under way included.
     pub(super) fn cpu(&self) -> Duration {
-        Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed).saturating_add(self.poll_ns()))
-    }
-
-    fn poll_ns(&self) -> u64 {
-        match self.poll_began_ns.load(Ordering::Relaxed) {
-            0 => 0,
-            began => self.clock.now().saturating_sub(began),
-        }
+        Duration::from_nanos(self.meter.cpu_ns())
     }
 
     /// Called at every epoch tick while the guest computes: may stop it, or make it yield.
@@ -108,49 +176,41 @@ impl Shared {
         if let Some(cause) = self.cx.call().cause() {
             return Err(Stopped(cause.fault()).into());
         }
-        let poll_ns = self.poll_ns();
-        if self.cpu_ns.load(Ordering::Relaxed).saturating_add(poll_ns) > self.cpu_limit_ns {
+        if self.meter.cpu_ns() > self.cpu_limit_ns {
             return Err(Stopped(Fault::Cpu).into());
         }
-        if self.in_lane.load(Ordering::Relaxed) {
-            return Ok(UpdateDeadline::Yield(1));
-        }
-        if u128::from(poll_ns) < limits::INLINE_POLL.as_nanos() {
-            return Ok(UpdateDeadline::Continue(1));
-        }
-        self.wants_lane.store(true, Ordering::Relaxed);
-        Ok(UpdateDeadline::Yield(1))
+        Ok(self.meter.turn())
     }
+}
 
-    /// What a guest's error means to its client.
-    pub(super) fn fault_of(&self, error: &wasmtime::Error) -> Fault {
-        if let Some(Stopped(fault)) = error.downcast_ref::<Stopped>() {
-            return fault.clone();
-        }
-        if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-            return Fault::Saturated;
-        }
-        if self.memory_refused.load(Ordering::Relaxed) {
-            return Fault::Memory;
-        }
-        Fault::Trap(format!("{error:?}"))
+/// What a guest's error means to its client.
+pub(super) fn fault_of(error: &wasmtime::Error, store: &StoreCtx) -> Fault {
+    if let Some(Stopped(fault)) = error.downcast_ref::<Stopped>() {
+        return fault.clone();
     }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return Fault::Saturated;
+    }
+    if store.memory_was_refused() {
+        return Fault::Memory;
+    }
+    Fault::Trap(format!("{error:?}"))
 }
 
 /// Ends a guest from within, with the fault its client is told.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped: {0}")]
-struct Stopped(Fault);
+pub(super) struct Stopped(pub(super) Fault);
 
 type Guest = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>;
 
-/// A guest's future with its places in the pool. Dropped before its end, the guest is stopped and counted.
+/// A guest's future with its component's place. Dropped before its end, the guest is stopped and counted.
 pub(super) struct Run {
     /// `None` once it ended.
     guest: Option<Guest>,
     pub(super) shared: Arc<Shared>,
     pub(super) component: Arc<Component>,
-    places: Option<Places>,
+    place: Option<Place>,
 }
 
 impl Run {
@@ -158,13 +218,13 @@ impl Run {
         guest: impl Future<Output = Result<(), Fault>> + Send + 'static,
         shared: Arc<Shared>,
         component: Arc<Component>,
-        places: Places,
+        place: Place,
     ) -> Self {
         Self {
             guest: Some(Box::pin(guest)),
             shared,
             component,
-            places: Some(places),
+            place: Some(place),
         }
     }
 
@@ -180,13 +240,7 @@ impl Run {
             self.finish(&Err(fault.clone()));
             return Poll::Ready(Err(fault));
         }
-        self.shared.clock.guest_runs();
-        let began = self.shared.clock.now();
-        self.shared.poll_began_ns.store(began, Ordering::Relaxed);
-        let polled = guest.as_mut().poll(cx);
-        let spent = self.shared.clock.now().saturating_sub(began);
-        self.shared.poll_began_ns.store(0, Ordering::Relaxed);
-        self.shared.cpu_ns.fetch_add(spent, Ordering::Relaxed);
+        let polled = self.shared.meter.measure(|| guest.as_mut().poll(cx));
         let Poll::Ready(end) = polled else {
             return Poll::Pending;
         };
@@ -199,12 +253,12 @@ impl Run {
         self.finish(&Err(fault));
     }
 
-    /// Drops the guest, gives its places back and counts how it went.
+    /// Drops the guest, gives its place back and counts how it went.
     fn finish(&mut self, end: &Result<(), Fault>) {
         let Some(guest) = self.guest.take() else { return };
         self.shared.set_end(end.clone());
         drop(guest);
-        self.places = None;
+        self.place = None;
         let cpu = self.shared.cpu();
         count(&self.component.metrics, end, cpu);
         let Err(fault) = end else { return };
@@ -231,7 +285,7 @@ impl Drop for Run {
 }
 
 /// One ended call in its component's metrics.
-fn count(metrics: &ComponentMetrics, end: &Result<(), Fault>, cpu: Duration) {
+pub(super) fn count(metrics: &ComponentMetrics, end: &Result<(), Fault>, cpu: Duration) {
     metrics.cpu_seconds.record(cpu);
     let cause = match end {
         Ok(()) => return,

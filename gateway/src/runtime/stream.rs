@@ -2,10 +2,13 @@
 
 use super::component::Component;
 use super::invoke::rest_of_call;
+use super::pool::Place;
 use super::run::{Run, Shared};
+use super::worker::Call;
 use crate::error::Fault;
-use crate::http::{BodyError, Cause};
+use crate::http::{Body, BodyError, Cause};
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,6 +22,8 @@ pub(super) enum Guest {
     Here(Run),
     /// In the lane; its news come through what it shares.
     Lane(InLane),
+    /// In an instance that works on other requests too.
+    Worker(Call),
     /// Nowhere: it ended, and so.
     Ended(Result<(), Fault>),
 }
@@ -35,7 +40,11 @@ impl Guest {
             }
             Self::Here(run) => match run.poll(cx) {
                 Poll::Ready(end) => Some(end),
-                Poll::Pending if run.shared.wants_lane() => return self.move_to_lane(cx),
+                Poll::Pending if run.shared.meter.wants_lane() => return self.move_to_lane(cx),
+                Poll::Pending => None,
+            },
+            Self::Worker(call) => match call.poll(cx) {
+                Poll::Ready(end) => Some(end),
                 Poll::Pending => None,
             },
         };
@@ -71,6 +80,14 @@ impl Guest {
         }
     }
 
+    /// The request and its place, when it was given to a worker that ended before it began.
+    pub(super) fn take_back(&mut self) -> Option<(Request<Body>, Place)> {
+        match self {
+            Self::Worker(call) => call.take_back(),
+            _ => None,
+        }
+    }
+
     /// Lets the guest finish what it does after its answer, as a task of the lane, until its deadline. What it still
     /// writes to `body` is taken and thrown away: a guest that is asked by HEAD is not told from one asked by GET.
     pub(super) fn detach(self, body: Option<WasiBody>) {
@@ -86,6 +103,13 @@ impl Guest {
                     .lane
                     .end_after(&lane.shared, body, rest_of_call(&lane.component));
             }
+            Self::Worker(mut call) => match body {
+                Some(body) => {
+                    let (lane, rest) = call.rest();
+                    lane.finish_call(call, body, rest);
+                }
+                None => call.complete(),
+            },
             Self::Ended(_) => {}
         }
     }
@@ -132,8 +156,14 @@ impl GuestBody {
         }
     }
 
-    pub(super) fn guest_ended_well(&self) -> bool {
-        matches!(self.guest, Guest::Ended(Ok(())))
+    /// Whether all of the body may be here already: its guest has ended, or it tells nobody when it does.
+    pub(super) fn may_be_whole(&self) -> bool {
+        matches!(self.guest, Guest::Ended(Ok(())) | Guest::Worker(_))
+    }
+
+    /// Whether polling once more could bring more at once.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(&self.guest, Guest::Worker(call) if call.worker.is_woken())
     }
 
     /// The fault that the next poll would tell.

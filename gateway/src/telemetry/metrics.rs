@@ -216,6 +216,81 @@ impl CancelCause {
     }
 }
 
+/// What became of a guest's outgoing request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutgoingResult {
+    /// The head of a response came.
+    Ok,
+    Denied,
+    Failed,
+}
+
+impl OutgoingResult {
+    /// In the order of the counters that [`ComponentMetrics::outgoing`] indexes by discriminant.
+    const ALL: [Self; 3] = [Self::Ok, Self::Denied, Self::Failed];
+
+    /// The label value.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why an instance that could have answered another request did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retirement {
+    /// It has answered as many as it may.
+    Requests,
+    /// No request came for a while.
+    Idle,
+    Trap,
+    /// A call of it was stopped: by its client, a deadline or its CPU limit.
+    Cancelled,
+    /// It kept handles of a request, or too many.
+    Handles,
+    /// Its memory grew, or it failed at its limit.
+    Memory,
+    /// Its place in the pool was wanted elsewhere.
+    Reclaimed,
+    /// Its component was replaced.
+    Replaced,
+    /// It computes in the CPU lane, so only what it has already is finished there.
+    Lane,
+}
+
+impl Retirement {
+    /// In the order of the counters that [`ComponentMetrics::retired`] indexes by discriminant.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Requests,
+        Self::Idle,
+        Self::Trap,
+        Self::Cancelled,
+        Self::Handles,
+        Self::Memory,
+        Self::Reclaimed,
+        Self::Replaced,
+        Self::Lane,
+    ];
+
+    /// The label value.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Idle => "idle",
+            Self::Trap => "trap",
+            Self::Cancelled => "cancelled",
+            Self::Handles => "handles",
+            Self::Memory => "memory",
+            Self::Reclaimed => "reclaimed",
+            Self::Replaced => "replaced",
+            Self::Lane => "lane",
+        }
+    }
+}
+
 /// One component: its calls, its pool, its queue, and how calls failed.
 #[derive(Debug)]
 pub(crate) struct ComponentMetrics {
@@ -232,8 +307,12 @@ pub(crate) struct ComponentMetrics {
     /// CPU of one call: time inside its polls.
     pub(crate) cpu_seconds: Arc<Histogram>,
     instances: Gauge,
+    idle_instances: Gauge,
     queued: Gauge,
     cancels: [Counter; CancelCause::ALL.len()],
+    retirements: [Counter; Retirement::ALL.len()],
+    outgoing: [Counter; OutgoingResult::ALL.len()],
+    outgoing_connections: Gauge,
 }
 
 impl ComponentMetrics {
@@ -251,17 +330,51 @@ impl ComponentMetrics {
             instantiate_seconds: inner.instantiate_seconds.with(component),
             cpu_seconds: inner.cpu_seconds.with(component),
             instances: gauge(recorder, "tidegate_component_instances", &label),
+            idle_instances: gauge(recorder, "tidegate_component_idle_instances", &label),
             queued: gauge(recorder, "tidegate_component_queue_length", &label),
             cancels: CancelCause::ALL.map(|cause| {
                 let labels = [("component", component), ("cause", cause.as_str())];
                 counter(recorder, "tidegate_component_cancels_total", &labels)
             }),
+            retirements: Retirement::ALL.map(|cause| {
+                let labels = [("component", component), ("cause", cause.as_str())];
+                counter(recorder, "tidegate_component_retirements_total", &labels)
+            }),
+            outgoing: OutgoingResult::ALL.map(|result| {
+                let labels = [("component", component), ("result", result.as_str())];
+                counter(recorder, "tidegate_component_outgoing_total", &labels)
+            }),
+            outgoing_connections: gauge(recorder, "tidegate_component_outgoing_connections", &label),
         }
     }
 
     /// Counts an instance as in use until the guard is dropped.
     pub(crate) fn instance(&self) -> GaugeGuard {
         GaugeGuard::new(&self.instances)
+    }
+
+    /// Counts an instance as kept for the next call until the guard is dropped.
+    pub(crate) fn idle_instance(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.idle_instances)
+    }
+
+    /// One outgoing request that has its response, or never will.
+    pub(crate) fn outgoing(&self, result: OutgoingResult) {
+        if let Some(counter) = self.outgoing.get(result as usize) {
+            counter.increment(1);
+        }
+    }
+
+    /// Connections that its outgoing requests have open.
+    pub(crate) fn outgoing_connections(&self, count: usize) {
+        self.outgoing_connections.set(count as f64);
+    }
+
+    /// One reusable instance that is gone, and why.
+    pub(crate) fn retired(&self, cause: Retirement) {
+        if let Some(counter) = self.retirements.get(cause as usize) {
+            counter.increment(1);
+        }
     }
 
     /// Counts a call as waiting for a place until the guard is dropped.

@@ -4,8 +4,11 @@
 //! - `GET /`: arguments, environment and configuration
 //! - `GET /env/NAME`, `GET /config/NAME`: one value as text, 404 when there is none
 //! - `GET /config-all`: the configuration alone
+//! - `GET /stdin`: how many bytes were read from stdin before its end
 //! - `POST /log`: logs the body through wasi:logging (level info, context `guest`) and prints a line
 //!   on stdout and one on stderr
+
+use std::io::Read;
 
 use support::json::Value;
 use support::{Request, Responder, text};
@@ -60,7 +63,11 @@ fn show(path: &str, out: Responder) {
             Ok(config) => out.json(200, &config.to_string()),
             Err(error) => out.text(502, &format!("{error}\n")),
         },
-        _ => out.text(404, "try /, /env/NAME, /config/NAME or /config-all\n"),
+        "/stdin" => match std::io::stdin().read_to_end(&mut Vec::new()) {
+            Ok(bytes) => out.text(200, &bytes.to_string()),
+            Err(error) => out.text(502, &format!("{error}\n")),
+        },
+        _ => out.text(404, "try /, /env/NAME, /config/NAME, /config-all or /stdin\n"),
     }
 }
 

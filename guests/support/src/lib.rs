@@ -3,9 +3,12 @@
 //! - [`serve!`] exports a function as the component's `wasi:http/incoming-handler`.
 //! - [`Request`] and [`RequestBody`] read what the client sent, as it arrives.
 //! - [`Responder`], [`Head`] and [`ResponseBody`] answer, with backpressure and trailers.
+//! - [`error_code`] and [`fetch`] are for guests that send requests themselves.
 //! - [`clock`], [`json`] and [`text`] are small helpers without any HTTP in them.
 
 pub mod clock;
+pub mod error_code;
+pub mod fetch;
 pub mod json;
 mod request;
 mod response;
@@ -14,6 +17,8 @@ pub mod text;
 pub use request::{Request, RequestBody};
 pub use response::{Gone, Head, Responder, ResponseBody};
 pub use wasip2;
+
+use wasip2::http::types;
 
 /// Bytes a guest reads or writes at a time: the chunk size the gateway moves bodies in.
 pub const CHUNK_BYTES: usize = 64 * 1024;

@@ -17,6 +17,11 @@ impl Request {
         Self { inner }
     }
 
+    /// The request as the host handed it in, for what this wrapper does not do.
+    pub fn into_inner(self) -> IncomingRequest {
+        self.inner
+    }
+
     /// The method in capitals, as on the wire.
     pub fn method(&self) -> String {
         let name = match self.inner.method() {
@@ -54,10 +59,14 @@ impl Request {
     pub fn query(&self, name: &str) -> Option<String> {
         let target = self.target();
         let (_, query) = target.split_once('?')?;
-        text::form_fields(query)
-            .into_iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
+        text::query_value(query, name)
+    }
+
+    /// A number from the query, or `default` when it is not there; the error is what to answer with
+    /// 400.
+    pub fn query_number(&self, name: &str, default: u64) -> Result<u64, String> {
+        let target = self.target();
+        text::query_number(target.split_once('?').map_or("", |(_, query)| query), name, default)
     }
 
     /// `http` or `https`, as the client spoke it.

@@ -51,6 +51,11 @@ impl Responder {
         Self { out }
     }
 
+    /// The outparam as the host handed it in, for what this wrapper does not do.
+    pub fn into_inner(self) -> ResponseOutparam {
+        self.out
+    }
+
     /// Sends the head at once and returns the body to write.
     pub fn start(self, head: Head) -> ResponseBody {
         let response = OutgoingResponse::new(fields(&head.headers));

@@ -35,6 +35,20 @@ pub fn form_fields(form: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The first value of a query's parameter, decoded.
+pub fn query_value(query: &str, name: &str) -> Option<String> {
+    let mut fields = form_fields(query).into_iter();
+    fields.find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// A number from a query, or `default` when it is not there; the error is what to answer with 400.
+pub fn query_number(query: &str, name: &str, default: u64) -> Result<u64, String> {
+    match query_value(query, name) {
+        None => Ok(default),
+        Some(value) => value.parse().map_err(|_| format!("{name}: a number, not {value:?}\n")),
+    }
+}
+
 /// Escapes text for HTML, inside elements and quoted attributes.
 pub fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -81,6 +95,16 @@ mod tests {
         for ((name, value), (expected_name, expected_value)) in fields.iter().zip(expected) {
             assert_eq!((name.as_str(), value.as_str()), (expected_name, expected_value));
         }
+    }
+
+    #[test]
+    fn reads_numbers_and_says_what_is_not_one() {
+        assert_eq!(query_number("n=7&n=8", "n", 1), Ok(7));
+        assert_eq!(query_number("m=7", "n", 1), Ok(1));
+        assert_eq!(
+            query_number("n=-1", "n", 1),
+            Err("n: a number, not \"-1\"\n".to_owned())
+        );
     }
 
     #[test]

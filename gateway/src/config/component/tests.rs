@@ -36,7 +36,7 @@ fn one_error(result: Result<Config, ConfigErrors>) -> String {
 fn every_key_is_read() {
     let component = component(
         "isolation = \"fresh\"\nargs = [\"--flag\", \"\"]\n\
-         limits = { memory = \"1MiB\", deadline = \"1s\", body_deadline = \"2s\", cpu = \"3s\", concurrency = 4, queue = 5, queue_time = \"6s\" }\n\
+         limits = { memory = \"1MiB\", deadline = \"1s\", body_deadline = \"2s\", cpu = \"3s\", concurrency = 4, queue = 5, queue_time = \"6s\", connections = 7 }\n\
          config = { greeting = \"Hello\", \"any key.\" = 5 }\nenv = { MODE = \"demo\", _x1 = true }\ngrants = {}",
     );
     let seconds = Duration::from_secs;
@@ -48,6 +48,7 @@ fn every_key_is_read() {
         concurrency: 4,
         queue: 5,
         queue_time: seconds(6),
+        connections: 7,
     };
     assert_eq!(component.limits, expected);
     assert_eq!(component.source, Path::new("/etc/tidegate/x.wasm"));
@@ -87,6 +88,10 @@ fn limits_are_bounded() {
         ("concurrency = 1001", 15, &["cannot be 1001"]),
         ("queue = -1", 9, &["cannot be -1"]),
         ("queue = 1000001", 9, &["cannot be 1000001"]),
+        ("connections = 0", 15, &["cannot be 0", "from 1 to 4096"]),
+        ("connections = 4097", 15, &["cannot be 4097"]),
+        ("connections = \"many\"", 15, &["must be a whole number, not a string"]),
+        ("max_connections = 5", 1, &["did you mean `connections`?"]),
         ("queue_time = \"soon\"", 14, &["is not a duration"]),
         ("timeout = \"5s\"", 1, &["did you mean `deadline`?"]),
         ("max_memory = \"5MiB\"", 1, &["did you mean `memory`?"]),
@@ -166,55 +171,6 @@ fn names_have_a_form() {
             &["cannot be the name of a component"],
         );
     }
-}
-
-#[test]
-fn keys_of_later_versions_are_refused_as_such() {
-    let words = &["is not served by this version of Tidegate yet", "fresh instance"];
-    assert_bad(&format!("{HEAD}isolation = \"reuse\""), "3:13", words);
-    assert_bad(&format!("{HEAD}isolation = \"concurrent\""), "3:13", words);
-    assert_bad(&format!("{HEAD}reuse = {{ requests = 128 }}"), "3:1", words);
-    assert_bad(
-        &format!("{HEAD}isolation = \"shared\""),
-        "3:13",
-        &["one of \"fresh\", \"reuse\", \"concurrent\""],
-    );
-    assert_bad(
-        &format!("{HEAD}isolation = \"fres\""),
-        "3:13",
-        &["did you mean \"fresh\"?"],
-    );
-}
-
-#[test]
-fn grants_of_later_versions_are_refused_as_such() {
-    for grant in [
-        "keyvalue = [\"default\"]",
-        "http = [\"*\"]",
-        "websocket = true",
-        "dirs = [{ path = \"/\" }]",
-        "sql = 1",
-    ] {
-        let words = &["is not served by this version of Tidegate yet", "denied"];
-        assert_bad(&format!("{HEAD}[component.x.grants]\n{grant}"), "4:1", words);
-    }
-    assert_bad(
-        &format!("{HEAD}grants = {{ keyvalu = [] }}"),
-        "3:12",
-        &["did you mean `keyvalue`?"],
-    );
-    assert_bad(
-        &format!("{HEAD}grants = {{ root = true }}"),
-        "3:12",
-        &["unknown grant `root`", "grants: keyvalue"],
-    );
-    assert_bad(
-        &format!("{HEAD}grants = [\"http\"]"),
-        "3:10",
-        &["must be a table, not a list"],
-    );
-    // Nothing granted is what is served.
-    component("grants = { keyvalue = [], websocket = false }");
 }
 
 #[test]

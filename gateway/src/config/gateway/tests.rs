@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn every_key_is_read() {
-    let text = "[gateway]\ndata_dir = \"/srv/tidegate\"\nworkers = 4\npool_reset = \"scan\"\ndrain = \"1m 30s\"\ndev = true\naccess_log = \"log/access.jsonl\"";
+    let text = "[gateway]\ndata_dir = \"/srv/tidegate\"\nworkers = 4\npool_reset = \"scan\"\ndrain = \"1m 30s\"\ndev = true\ndns = [\"10.0.0.53:5353\"]\naccess_log = \"log/access.jsonl\"";
     let expected = GatewayConfig {
         data_dir: "/srv/tidegate".into(),
         workers: 4,
@@ -14,6 +14,7 @@ fn every_key_is_read() {
         drain: Duration::from_secs(90),
         access_log: AccessLogConfig::File("/etc/tidegate/log/access.jsonl".into()),
         dev: true,
+        dns: vec!["10.0.0.53:5353".parse().unwrap()],
     };
     assert_eq!(good(&format!("{text}\n")).gateway, expected);
 }
@@ -46,6 +47,43 @@ fn the_access_log_is_a_word_or_a_file() {
 #[test]
 fn a_drain_of_zero_cuts_at_once() {
     assert_eq!(good("[gateway]\ndrain = \"0s\"").gateway.drain, Duration::ZERO);
+}
+
+#[test]
+fn name_servers_are_addresses() {
+    let dns = |list: &str| {
+        let dns = good(&format!("[gateway]\ndns = {list}")).gateway.dns;
+        dns.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(good("[gateway]").gateway.dns.is_empty());
+    assert!(dns("[]").is_empty());
+    assert_eq!(dns("[\"127.0.0.1\"]"), ["127.0.0.1:53"]);
+    assert_eq!(
+        dns("[\"9.9.9.9:5353\", \"::1\", \"[::1]\", \"[2001:db8::1]:54\"]"),
+        ["9.9.9.9:5353", "[::1]:53", "[::1]:53", "[2001:db8::1]:54"]
+    );
+    for (list, column, words) in [
+        ("\"127.0.0.1\"", 7, &["`gateway.dns` must be a list, not a string"][..]),
+        ("[53]", 8, &["`gateway.dns[0]` must be a string"]),
+        ("[\"\"]", 8, &["`gateway.dns[0]` is not the address of a name server"]),
+        ("[\"dns.google\"]", 8, &["not an IP address", "\"[::1]:5353\""]),
+        ("[\"localhost:53\"]", 8, &["not an IP address"]),
+        ("[\"127.0.0.1\", \"127.1\"]", 21, &["`gateway.dns[1]`"]),
+        ("[\"127.0.0.1:0\"]", 8, &["is not the address of a name server"]),
+        ("[\"127.0.0.1:65536\"]", 8, &["is not the address of a name server"]),
+        ("[\"127.0.0.1:\"]", 8, &["is not the address of a name server"]),
+        ("[\"0.0.0.0\"]", 8, &["is not the address of a name server"]),
+        ("[\"[::]:53\"]", 8, &["is not the address of a name server"]),
+        ("[\"[::1\"]", 8, &["is not the address of a name server"]),
+        ("[\"[[::1]]\"]", 8, &["is not the address of a name server"]),
+        ("[\"udp://127.0.0.1\"]", 8, &["is not the address of a name server"]),
+    ] {
+        assert_bad(&format!("[gateway]\ndns = {list}"), &format!("2:{column}"), words);
+    }
+    let list = |count| format!("[{}]", vec!["\"127.0.0.1\""; count].join(", "));
+    assert_eq!(dns(&list(limits::DNS_SERVERS_COUNT)).len(), limits::DNS_SERVERS_COUNT);
+    let many = format!("[gateway]\ndns = {}", list(limits::DNS_SERVERS_COUNT + 1));
+    assert_bad(&many, "2:7", &["has 9 entries", "at most 8"]);
 }
 
 #[test]
@@ -96,6 +134,8 @@ fn misspelt_keys_are_answered_with_the_right_ones() {
         ("worker", "workers"),
         ("threads", "workers"),
         ("pool-reset", "pool_reset"),
+        ("nameservers", "dns"),
+        ("resolver", "dns"),
         ("Drain", "drain"),
     ] {
         assert_bad(
@@ -109,7 +149,7 @@ fn misspelt_keys_are_answered_with_the_right_ones() {
         "2:1",
         &[
             "not a key of this table",
-            "known keys: access_log, data_dir, dev, drain",
+            "known keys: access_log, data_dir, dev, dns, drain",
         ],
     );
 }

@@ -11,7 +11,10 @@ use crate::config::reader::Trace;
 /// Keys the readers know in order to refuse them, which a schema must not complete.
 const UNSERVED: &[(&str, &[&str])] = &[
     ("Config", &["upstream", "store"]),
-    ("Component", &["reuse"]),
+    (
+        "Grants",
+        &["keyvalue", "blobstore", "secrets", "websocket", "messaging", "sql"],
+    ),
     (
         "Route",
         &["upstream", "static", "split", "sticky", "rewrite", "websocket"],
@@ -52,8 +55,7 @@ fn schema_keys() -> BTreeMap<String, BTreeSet<String>> {
         .map(|(name, value)| (name.clone(), value))
         .chain([root])
     {
-        // A grant is a name, none of which is served: that table has no reader of fixed keys.
-        if definition["type"] == "object" && name != "Grants" {
+        if definition["type"] == "object" {
             assert_eq!(definition["additionalProperties"], false, "{name} takes any key");
             let properties = definition["properties"].as_object().unwrap();
             keys.insert(name, properties.keys().cloned().collect());
@@ -153,7 +155,10 @@ fn the_schema_shows_the_defaults() {
     let document = serde_json::json!({
         "gateway": defaults("Gateway"),
         "listener": [{ "address": "127.0.0.1:1", "limits": defaults("ListenerLimits") }],
-        "component": { "x": { "source": "x", "limits": defaults("ComponentLimits") } },
+        "component": {
+            "x": { "source": "x", "limits": defaults("ComponentLimits"), "grants": defaults("Grants") },
+            "y": { "source": "y", "isolation": "concurrent", "reuse": defaults("Reuse") },
+        },
         "route": [
             { "path": "/a", "redirect": { "to": "/", "status": schema["definitions"]["Redirect"]["properties"]["status"]["default"] } },
             { "path": "/b", "respond": defaults("Respond") },
@@ -163,12 +168,16 @@ fn the_schema_shows_the_defaults() {
     assert_eq!(nulls, 0, "a key without a default: {document:#}");
     let shown = json(&document.to_string()).unwrap();
     let plain = good(
-        "[component.x]\nsource = \"x\"\n[[route]]\npath = \"/a\"\nredirect = { to = \"/\" }\n[[route]]\npath = \"/b\"\nrespond = {}",
+        "[component.x]\nsource = \"x\"\n[component.y]\nsource = \"y\"\nisolation = \"concurrent\"\n[[route]]\npath = \"/a\"\nredirect = { to = \"/\" }\n[[route]]\npath = \"/b\"\nrespond = {}",
     );
     assert_eq!(shown.gateway, plain.gateway);
     assert_eq!(shown.listeners[0].limits, plain.listeners[0].limits);
     assert_eq!(shown.components, plain.components);
     assert_eq!(shown.routes, plain.routes);
+    assert_eq!(
+        schema["definitions"]["DirGrant"]["properties"]["read_only"]["default"],
+        true
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ limits = { boddy = "16MiB", header_timeout = "0s" }
 
 [component.hello]
 source = "hello.wasm"
-isolation = "reuse"
+grants = { http = ["https://api.example.com/v1"] }
 
 [[route]]
 path = "/hello/{name"
@@ -48,6 +48,26 @@ fn a_terminal_gets_colours_and_others_do_not() {
 }
 
 #[test]
+fn what_has_no_place_in_a_text_is_said_in_words() {
+    let text = r#"{ "listener": [{ "address": "127.0.0.1:1" }],
+        "component": { "x": { "source": "x", "grants": { "htpp": ["*"], "http": ["x/y"] } } } }"#;
+    let report = json(text).expect_err("refused").render(ReportStyle::Plain);
+    for words in [
+        "gateway.json: component.x.grants.htpp: unknown grant `htpp`, did you mean `http`?",
+        "help: grants: http, dirs, sockets",
+        "`component.x.grants.http[0]` is not a destination: it has a path\n",
+        "help: a grant names a destination, not a page: write x\n",
+    ] {
+        assert!(unwrapped(&report).contains(words), "{words:?} is not in\n{report}");
+    }
+}
+
+/// A drawn report without the breaks that its width made.
+fn unwrapped(report: &str) -> String {
+    report.replace("\n  | ", " ").replace("\n        ", " ")
+}
+
+#[test]
 fn programs_get_objects() {
     let errors = toml("[gateway]\nworkerz = 1").expect_err("refused");
     let value = serde_json::to_value(&errors).unwrap();
@@ -62,7 +82,7 @@ fn programs_get_objects() {
             {
                 "file": "gateway.toml", "line": 2, "column": 1, "path": "gateway.workerz",
                 "message": "unknown key `workerz` in `gateway`", "label": "did you mean `workers`?",
-                "help": "known keys: access_log, data_dir, dev, drain, pool_reset, workers",
+                "help": "known keys: access_log, data_dir, dev, dns, drain, pool_reset, workers",
             },
         ])
     );

@@ -48,6 +48,14 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
         "tidegate_component_cancels_total",
         "Calls stopped before they were done, by cause.",
     ),
+    (
+        "tidegate_component_retirements_total",
+        "Reusable instances that are gone, by cause.",
+    ),
+    (
+        "tidegate_component_outgoing_total",
+        "Outgoing requests of a component, by result.",
+    ),
     ("tidegate_connections_total", "Connections accepted, by listener."),
     (
         "tidegate_connections_refused_total",
@@ -81,6 +89,14 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
 pub(super) const GAUGES: &[(&str, &str)] = &[
     ("tidegate_requests_in_flight", "Requests under way, by route."),
     ("tidegate_component_instances", "Component instances in use."),
+    (
+        "tidegate_component_idle_instances",
+        "Component instances kept for the next call.",
+    ),
+    (
+        "tidegate_component_outgoing_connections",
+        "Connections open for a component's outgoing requests; looked at every second.",
+    ),
     ("tidegate_component_queue_length", "Calls waiting for a place."),
     ("tidegate_connections_open", "Open connections, by listener."),
     (

@@ -1,0 +1,1 @@
+/tmp/h/languages/path/cmake

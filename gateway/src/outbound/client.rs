@@ -1,0 +1,172 @@
+//! Sending a request: judged, put on a connection that is open or made for it, and sent once.
+
+use super::connection::Connection;
+use super::destination::{Destination, Target};
+use super::exchange::{self, Outcome};
+use super::policy::{Policy, Reach};
+use super::pool::{Pool, Room, Turn};
+use super::response::ResponseBody;
+use super::upload::Upload;
+use super::{Outbound, SendError, Timeouts, dial};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Method, Request, Response};
+use http_body::Body;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The connections of one component, or later of one upstream, to the servers its policy allows.
+pub(crate) struct Client<B> {
+    outbound: Arc<Outbound>,
+    policy: Policy,
+    pool: Arc<Pool<B>>,
+}
+
+impl<B> Client<B>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    /// At most `connections_max` connections at once, idle ones included, used by `doors` door runtimes.
+    pub(crate) fn new(outbound: Arc<Outbound>, policy: Policy, connections_max: usize, doors: usize) -> Arc<Self> {
+        Arc::new(Self {
+            outbound,
+            policy,
+            pool: Arc::new(Pool::new(connections_max, doors)),
+        })
+    }
+
+    /// Sends `request`, whose URI is absolute, and gives the response once its head is here. Dropping this future, or
+    /// the body of the response, breaks the exchange off at once.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        mut request: Request<B>,
+        timeouts: Timeouts,
+    ) -> Result<Response<ResponseBody>, SendError> {
+        let timeouts = timeouts.bounded();
+        if request.method() == Method::CONNECT {
+            return Err(SendError::Method);
+        }
+        let target = Target::take(request.uri_mut())?;
+        let to = target.destination()?;
+        let reach = self.policy.judge(&to).map_err(SendError::Denied)?;
+        check_fields(&mut request)?;
+        let request = request.map(Upload::new);
+        let connection = match self.pool.take(&to).await {
+            Some(connection) => connection,
+            None => self.connect(&to, reach, timeouts.connect).await?,
+        };
+        let request = match exchange::send(connection, &target, request, &timeouts).await {
+            Outcome::Response(response) => return Ok(response),
+            Outcome::Failed(error) => return Err(error),
+            Outcome::Unsent(request, _) => request,
+        };
+        // The server closed the connection, most likely while it was idle. Nothing of the request was sent, so it is
+        // sent once more, on a connection that cannot have been waiting.
+        let connection = self.open(&to, reach, false, Instant::now() + timeouts.connect).await?;
+        match exchange::send(connection, &target, request, &timeouts).await {
+            Outcome::Response(response) => Ok(response),
+            Outcome::Failed(error) | Outcome::Unsent(_, error) => Err(error),
+        }
+    }
+
+    /// Connections open now, or being made.
+    pub(crate) fn connections(&self) -> usize {
+        self.pool.connections()
+    }
+
+    /// Closes the connections nobody used for `older_than`.
+    pub(crate) fn close_idle(&self, older_than: Duration) {
+        self.pool.close_idle(older_than);
+    }
+
+    /// A connection to `to` within `patience`: a new one, or one that came free meanwhile.
+    async fn connect(
+        &self,
+        to: &Destination<'_>,
+        reach: Reach,
+        patience: Duration,
+    ) -> Result<Connection<B>, SendError> {
+        let deadline = Instant::now() + patience;
+        let _lead = match self.pool.turn(to) {
+            Turn::Lead(lead) => Some(lead),
+            Turn::Beside => None,
+            Turn::After(over) => {
+                // Waited for once: whatever became of it, this request then goes its own way.
+                if tokio::time::timeout_at(deadline, over).await.is_err() {
+                    return Err(SendError::ConnectTimeout);
+                }
+                if let Some(connection) = self.pool.take(to).await {
+                    return Ok(connection);
+                }
+                None
+            }
+        };
+        self.open(to, reach, true, deadline).await
+    }
+
+    /// A new connection, or, where there is no place for one and `is_any_welcome`, one that came free meanwhile.
+    async fn open(
+        &self,
+        to: &Destination<'_>,
+        reach: Reach,
+        is_any_welcome: bool,
+        deadline: Instant,
+    ) -> Result<Connection<B>, SendError> {
+        let place = match self.pool.room(is_any_welcome.then_some(to), deadline).await? {
+            Room::Connection(connection) => return Ok(connection),
+            Room::Place(place) => place,
+        };
+        let addresses = self.outbound.resolver.addresses(to, reach, deadline).await?;
+        let (stream, is_h2) = dial::open(&self.outbound, to, &addresses, deadline).await?;
+        dial::speak(&self.pool, Arc::new(to.to_owned()), stream, is_h2, place).await
+    }
+}
+
+/// Takes out what would concern the connection, and refuses lengths that are not those of the body: what a server
+/// takes for the rest of a body that never comes is the next request (RFC 9112 §11.2).
+fn check_fields<B: Body>(request: &mut Request<B>) -> Result<(), SendError> {
+    let exact = request.body().size_hint().exact();
+    let headers = request.headers_mut();
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    if headers.get(TE).is_some_and(|te| te != "trailers") {
+        headers.remove(TE);
+    }
+    let Some(length) = content_length(headers)? else {
+        return Ok(());
+    };
+    match exact {
+        Some(exact) if exact != length => Err(SendError::Fields("Content-Length is not the length of the body")),
+        _ => Ok(()),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    let length = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten();
+    match (length, values.next()) {
+        (Some(length), None) => Ok(Some(length)),
+        _ => Err(SendError::Fields("Content-Length is repeated or not a number")),
+    }
+}
+
+impl<B> fmt::Debug for Client<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("policy", &self.policy)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! Making a connection: TCP to one of the addresses, TLS where asked for, and the first words of HTTP.
+
+use super::connection::{Connection, H1, H2};
+use super::destination::{Destination, Host};
+use super::pool::Pool;
+use super::resolve::Addresses;
+use super::socket::{Link, Socket, Stream};
+use super::upload::Upload;
+use super::{Outbound, SendError};
+use crate::limits;
+use bytes::Bytes;
+use http::HeaderValue;
+use http_body::Body;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+/// Connects to one of `addresses`, each having its share of the time until `deadline`.
+async fn tcp(addresses: &Addresses, deadline: Instant) -> Result<TcpStream, SendError> {
+    let mut failure = SendError::ConnectTimeout;
+    for (at, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len().saturating_sub(at)).unwrap_or(1).max(1);
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        let error = match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Small requests must not wait for the acknowledgement of the one before.
+                stream.set_nodelay(true).map_err(SendError::Connect)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => SendError::of_connect(error),
+            Err(_) => SendError::ConnectTimeout,
+        };
+        // That one family leads nowhere says less than what the other one met.
+        if at == 0 || !matches!(error, SendError::Unroutable(_)) {
+            failure = error;
+        }
+    }
+    Err(failure)
+}
+
+/// Opens a stream to `to`; whether HTTP/2 was agreed on.
+pub(super) async fn open(
+    outbound: &Outbound,
+    to: &Destination<'_>,
+    addresses: &Addresses,
+    deadline: Instant,
+) -> Result<(Stream, bool), SendError> {
+    if !to.is_https {
+        return Ok((Stream::Plain(tcp(addresses, deadline).await?), false));
+    }
+    let config = outbound.tls.config().await?;
+    let name = match &to.host {
+        Host::Name(name) => ServerName::try_from(name.to_string())
+            .map_err(|_| SendError::Uri("its host cannot be named by a certificate"))?,
+        Host::Address(address) => ServerName::IpAddress((*address).into()),
+    };
+    let tcp = tcp(addresses, deadline).await?;
+    let handshake = TlsConnector::from(config).connect(name, tcp);
+    let stream = match tokio::time::timeout_at(deadline, handshake).await {
+        Ok(stream) => stream.map_err(SendError::of_handshake)?,
+        Err(_) => return Err(SendError::ConnectTimeout),
+    };
+    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((Stream::Tls(Box::new(stream)), is_h2))
+}
+
+/// Speaks HTTP on `stream`. The connection's driver is a task of this runtime; it ends when nobody holds the
+/// connection any more, and with it the place is free.
+pub(super) async fn speak<B>(
+    pool: &Arc<Pool<B>>,
+    to: Arc<Destination<'static>>,
+    stream: Stream,
+    is_h2: bool,
+    place: OwnedSemaphorePermit,
+) -> Result<Connection<B>, SendError>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    let link = Arc::new(Link::default());
+    let socket = Socket::new(stream, Arc::clone(&link), place);
+    if is_h2 {
+        return h2(pool, to, socket, link).await;
+    }
+    if to.is_https {
+        pool.is_unshared(&to);
+    }
+    Ok(Connection::H1(Box::new(h1(pool, to, socket, link).await?)))
+}
+
+async fn h1<B>(
+    pool: &Arc<Pool<B>>,
+    to: Arc<Destination<'static>>,
+    socket: Socket,
+    link: Arc<Link>,
+) -> Result<H1<B>, SendError>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    let host = HeaderValue::try_from(to.to_string()).map_err(|_| SendError::Uri("its host is no field value"))?;
+    let (sender, connection) = http1::Builder::new()
+        .max_header_size(limits::OUTGOING_HEAD_BYTES)
+        .max_buf_size(limits::OUTGOING_BUFFER_BYTES)
+        .handshake::<_, Upload<B>>(TokioIo::new(socket))
+        .await
+        .map_err(SendError::of_request)?;
+    let driven = Arc::clone(&link);
+    tokio::spawn(async move {
+        let mut connection = pin!(connection);
+        // What went wrong is told to the request that is on the connection; on an idle one nobody cares.
+        poll_fn(|cx| {
+            if driven.poll_cut(cx) {
+                return Poll::Ready(());
+            }
+            connection.as_mut().poll(cx).map(drop)
+        })
+        .await;
+    });
+    Ok(H1 {
+        sender,
+        link,
+        to,
+        host,
+        timer: None,
+        idle_since: Instant::now(),
+        home: Arc::downgrade(pool),
+        place: pool.here(),
+    })
+}
+
+async fn h2<B>(
+    pool: &Arc<Pool<B>>,
+    to: Arc<Destination<'static>>,
+    socket: Socket,
+    link: Arc<Link>,
+) -> Result<Connection<B>, SendError>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    let head_bytes = u32::try_from(limits::OUTGOING_HEAD_BYTES).unwrap_or(u32::MAX);
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(limits::OUTGOING_H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::OUTGOING_H2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(limits::OUTGOING_H2_SEND_BUFFER_BYTES)
+        .max_header_list_size(head_bytes)
+        .keep_alive_interval(limits::OUTGOING_H2_PING_INTERVAL)
+        .keep_alive_timeout(limits::OUTGOING_H2_PING_TIMEOUT)
+        .handshake::<_, Upload<B>>(TokioIo::new(socket))
+        .await
+        .map_err(SendError::of_request)?;
+    let streams_max = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
+    let seen = Arc::clone(&streams_max);
+    tokio::spawn(async move {
+        let mut connection = connection;
+        poll_fn(|cx| {
+            let driven = Pin::new(&mut connection).poll(cx);
+            seen.store(connection.current_max_send_streams(), Ordering::Relaxed);
+            driven.map(drop)
+        })
+        .await;
+    });
+    let home = Arc::downgrade(pool);
+    let connection = Arc::new(H2::new(sender, link, to, home, streams_max));
+    let stream = connection.stream();
+    pool.share(&connection);
+    stream.map(Connection::H2).ok_or(SendError::ConnectTimeout)
+}

@@ -1,0 +1,245 @@
+//! One request on one connection: sending it, and waiting for the head of its response.
+
+use super::connection::{Connection, H1, Lease, SharedLease, Stream, Timer};
+use super::destination::{Target, to_origin_form};
+use super::response::{self, ResponseBody};
+use super::upload::{Progress, Upload};
+use super::{SendError, Timeouts};
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How an attempt ended.
+pub(super) enum Outcome<B> {
+    Response(Response<ResponseBody>),
+    /// The connection was closed before a byte of the request was on it: here it is again.
+    Unsent(Request<Upload<B>>, SendError),
+    Failed(SendError),
+}
+
+/// What an exchange under way holds. Dropped before it is complete, it ends at once: the connection is closed
+/// (HTTP/1) or the stream reset (HTTP/2), and the request body is asked for nothing more.
+pub(super) struct Flight {
+    lease: Option<Held>,
+    upload: Option<Arc<Progress>>,
+    pub(super) timer: Option<Timer>,
+    /// Whether the connection may serve another exchange after this one.
+    keeps: bool,
+    /// Whether the head of the response has come.
+    is_answered: bool,
+}
+
+enum Held {
+    Own(Box<dyn Lease>),
+    Shared(Arc<dyn SharedLease>),
+}
+
+impl Flight {
+    /// The response was received whole.
+    pub(super) fn complete(&mut self) {
+        // A request body that is not over will not be: the server has said all it had to say.
+        let is_sent = self.upload.as_ref().is_none_or(|upload| upload.is_over());
+        match self.lease.take() {
+            Some(Held::Own(lease)) if is_sent && self.keeps => lease.complete(self.timer.take()),
+            Some(Held::Shared(lease)) if is_sent => lease.ended(),
+            other => {
+                self.lease = other;
+                self.abort();
+            }
+        }
+    }
+
+    /// Ends what is not complete.
+    pub(super) fn abort(&mut self) {
+        let Some(lease) = self.lease.take() else {
+            return;
+        };
+        let upload = self.upload.take();
+        if let Some(upload) = &upload {
+            upload.abort();
+        }
+        match lease {
+            Held::Own(lease) => lease.abort(),
+            Held::Shared(lease) => {
+                // A piece that waits for a window may wait for ever: after the head of the response it hears of nothing
+                // else. Until then hyper resets the stream.
+                if self.is_answered && upload.is_some_and(|upload| upload.is_stuck()) {
+                    lease.retire();
+                }
+                lease.ended();
+            }
+        }
+    }
+
+    /// The server does not answer: later requests had better not meet the same connection.
+    fn suspect(&self) {
+        if let Some(Held::Shared(lease)) = &self.lease {
+            lease.retire();
+        }
+    }
+
+    /// Polls the timer, which runs from `from` on, or from the request body's last progress where that was later.
+    fn poll_late(&mut self, cx: &mut Context<'_>, from: Instant, patience: Duration) -> Poll<SendError> {
+        loop {
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(from + patience)));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let upload = self.upload.as_deref();
+            let due = upload.map_or(from, |upload| upload.last().max(from)) + patience;
+            if due <= Instant::now() {
+                let is_stuck = upload.is_some_and(Progress::is_stuck);
+                return Poll::Ready(if is_stuck {
+                    SendError::WriteTimeout
+                } else {
+                    SendError::FirstByteTimeout
+                });
+            }
+            timer.as_mut().reset(due);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// Sends `request` on `connection` and waits for the response's head.
+pub(super) async fn send<B>(
+    connection: Connection<B>,
+    target: &Target,
+    mut request: Request<Upload<B>>,
+    timeouts: &Timeouts,
+) -> Outcome<B>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    let upload = request.body().progress();
+    let prepared = match &connection {
+        Connection::H1(connection) => for_h1(connection, &mut request),
+        Connection::H2(_) => for_h2(target, &mut request),
+    };
+    if let Err(error) = prepared {
+        return Outcome::Failed(error);
+    }
+    match connection {
+        Connection::H1(mut connection) => {
+            let mut timer = connection.timer.take();
+            let sent_at = Instant::now();
+            if let Some(timer) = &mut timer {
+                timer.as_mut().reset(sent_at + timeouts.first_byte);
+            }
+            let answer = connection.sender.try_send_request(request);
+            let flight = Flight {
+                lease: Some(Held::Own(connection)),
+                upload,
+                timer,
+                keeps: true,
+                is_answered: false,
+            };
+            head(answer, flight, sent_at, timeouts).await
+        }
+        Connection::H2(stream) => match start(stream) {
+            Some((mut sender, lease)) => {
+                let answer = sender.try_send_request(request);
+                let flight = Flight {
+                    lease: Some(Held::Shared(lease)),
+                    upload,
+                    timer: None,
+                    keeps: true,
+                    is_answered: false,
+                };
+                head(answer, flight, Instant::now(), timeouts).await
+            }
+            None => Outcome::Failed(SendError::ConnectTimeout),
+        },
+    }
+}
+
+type H2Sender<B> = hyper::client::conn::http2::SendRequest<Upload<B>>;
+
+fn start<B: Send + 'static>(stream: Stream<B>) -> Option<(H2Sender<B>, Arc<dyn SharedLease>)> {
+    let sender = stream.sender()?;
+    Some((sender, stream.into_connection()?))
+}
+
+/// Origin-form, and a Host field (RFC 9112 §3.2).
+fn for_h1<B>(connection: &H1<B>, request: &mut Request<Upload<B>>) -> Result<(), SendError> {
+    to_origin_form(request.uri_mut())?;
+    if !request.headers().contains_key(HOST) {
+        request.headers_mut().insert(HOST, connection.host.clone());
+    }
+    *request.version_mut() = http::Version::HTTP_11;
+    Ok(())
+}
+
+/// Absolute, without a Host field, which the authority stands for (RFC 9113 §8.3.1).
+fn for_h2<B>(target: &Target, request: &mut Request<Upload<B>>) -> Result<(), SendError> {
+    let host = request.headers_mut().remove(HOST);
+    target.restore(request.uri_mut(), host.as_ref())?;
+    *request.version_mut() = http::Version::HTTP_2;
+    Ok(())
+}
+
+async fn head<B>(
+    answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>>,
+    mut flight: Flight,
+    sent_at: Instant,
+    timeouts: &Timeouts,
+) -> Outcome<B> {
+    let mut answer = pin!(answer);
+    let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+        Poll::Pending => flight.poll_late(cx, sent_at, timeouts.first_byte).map(Err),
+    });
+    match answer.await {
+        Ok(Ok(response)) => {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return Outcome::Failed(SendError::Upgrade);
+            }
+            let (mut head, body) = response.into_parts();
+            flight.keeps = response::clean(&mut head);
+            flight.is_answered = true;
+            Outcome::Response(Response::from_parts(
+                head,
+                ResponseBody::new(body, flight, timeouts.between_bytes),
+            ))
+        }
+        Ok(Err(mut error)) => match error.take_message() {
+            Some(request) => {
+                // It is whole, and not to be ended with the connection that did not take it.
+                flight.upload = None;
+                Outcome::Unsent(request, SendError::of_request(error.into_error()))
+            }
+            None => Outcome::Failed(SendError::of_request(error.into_error())),
+        },
+        Err(late) => {
+            flight.suspect();
+            Outcome::Failed(late)
+        }
+    }
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flight")
+            .field("upload", &self.upload)
+            .field("keeps", &self.keeps)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! The response as it is handed on: its head without what concerns one connection only, and its body.
+
+use super::SendError;
+use super::exchange::Flight;
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{Version, response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Removes the fields that concern this connection alone (RFC 9110 §7.6.1). Whether the server keeps it open.
+pub(super) fn clean(head: &mut response::Parts) -> bool {
+    let mut keeps = head.version != Version::HTTP_10;
+    if head.headers.contains_key(CONNECTION) {
+        let named: SmallVec<[HeaderName; 4]> = connection_options(&head.headers)
+            .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
+            .collect();
+        for name in named {
+            keeps &= name.as_str() != "close";
+            head.headers.remove(name);
+        }
+        head.headers.remove(CONNECTION);
+    }
+    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE] {
+        head.headers.remove(name);
+    }
+    keeps
+}
+
+fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+/// The body of a response. At its end its connection serves others again; dropped before, the exchange is broken off.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    incoming: Incoming,
+    flight: Flight,
+    between_bytes: Duration,
+    is_timed: bool,
+}
+
+impl ResponseBody {
+    pub(super) fn new(incoming: Incoming, mut flight: Flight, between_bytes: Duration) -> Self {
+        if incoming.is_end_stream() {
+            flight.complete();
+        }
+        Self {
+            incoming,
+            flight,
+            between_bytes,
+            is_timed: false,
+        }
+    }
+
+    /// Pending, or too long so: the time runs from the first poll that found nothing.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = || Instant::now() + self.between_bytes;
+        let timer = match &mut self.flight.timer {
+            Some(timer) => {
+                if !self.is_timed {
+                    timer.as_mut().reset(due());
+                }
+                timer
+            }
+            none => none.insert(Box::pin(tokio::time::sleep_until(due()))),
+        };
+        self.is_timed = true;
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = SendError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.incoming).poll_frame(cx);
+        match frame {
+            Poll::Pending => match this.poll_late(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(()) => {
+                    this.flight.abort();
+                    Poll::Ready(Some(Err(SendError::BetweenBytesTimeout)))
+                }
+            },
+            Poll::Ready(Some(Ok(frame))) => {
+                this.is_timed = false;
+                if this.incoming.is_end_stream() {
+                    this.flight.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.flight.abort();
+                Poll::Ready(Some(Err(SendError::of_body(error))))
+            }
+            Poll::Ready(None) => {
+                this.flight.complete();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
