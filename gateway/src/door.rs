@@ -59,6 +59,7 @@ enum Command {
 struct Door {
     shared: Arc<DoorShared>,
     commands: mpsc::Sender<Command>,
+    runtime: tokio::runtime::Handle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -235,6 +236,12 @@ impl Doors {
         self.doors.iter().map(|door| door.shared.registry.open()).sum()
     }
 
+    /// Tasks alive in the door runtimes: connections, HTTP/2 streams, workers, and a few of the doors' own.
+    pub fn tasks(&self) -> usize {
+        let alive = |door: &Door| door.runtime.metrics().num_alive_tasks();
+        self.doors.iter().map(alive).sum()
+    }
+
     /// Asks connections to end: idle ones may bring one more request within [`crate::limits::DRAIN_IDLE`].
     fn finish(&self, of: impl Fn(&Arc<Listener>) -> bool) {
         for door in &self.doors {
@@ -312,6 +319,7 @@ impl Door {
     fn open(n: usize, shared: Arc<DoorShared>) -> std_io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, orders) = mpsc::channel(64);
+        let handle = runtime.handle().clone();
         let thread = std::thread::Builder::new().name(format!("tidegate-door-{n}")).spawn({
             let shared = Arc::clone(&shared);
             move || {
@@ -322,6 +330,7 @@ impl Door {
         Ok(Self {
             shared,
             commands,
+            runtime: handle,
             thread: Some(thread),
         })
     }

@@ -25,6 +25,9 @@ pub const URI_BYTES: usize = 8 * 1024;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection between two requests, and an HTTP/2 connection without streams. Closed without an answer.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// An HTTP/1 connection that waits this long for its next request gives its buffers back until a byte comes. As often
+/// as the watch looks: between busy requests they are kept, and few connections hold some for nothing.
+pub const IDLE_REST: Duration = WATCH_INTERVAL;
 /// A TLS handshake. What follows it, a head or an HTTP/2 preface and its first request, has [`HEADER_TIMEOUT`].
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Handshakes under way per door runtime: each costs a millisecond of CPU, so a flood may not own the core.
@@ -221,10 +224,9 @@ pub const OUTGOING_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub const OUTGOING_READY_TIME: Duration = Duration::from_millis(100);
 /// Addresses of one name that are tried. Each has its share of the connect timeout.
 pub const OUTGOING_ADDRESSES_COUNT: usize = 8;
-/// A response head, and a trailer section.
+/// A response head, and a trailer section. On HTTP/1 neither may have more than hyper's 100 fields, which it keeps on
+/// its stack: another number would cost an allocation with each response.
 pub const OUTGOING_HEAD_BYTES: usize = 64 * 1024;
-/// Fields of a response head, and of a trailer section. hyper keeps this many on its stack.
-pub const OUTGOING_FIELDS_COUNT: usize = 100;
 /// Bytes an HTTP/1 connection may hold that were received and not yet taken, or written and not yet sent.
 pub const OUTGOING_BUFFER_BYTES: usize = 128 * 1024;
 /// Requests at once on one HTTP/2 connection, where the server allows as many; beyond it another one is opened.

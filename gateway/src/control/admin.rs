@@ -157,7 +157,7 @@ async fn answer(control: Arc<Control>, checks_host: bool, request: Request<Incom
         "/healthz" => text(StatusCode::OK, "ok\n"),
         "/readyz" if control.is_ready() => text(StatusCode::OK, "ready\n"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        "/metrics" => typed(StatusCode::OK, metrics::CONTENT_TYPE, control.metrics.render()),
+        "/metrics" => typed(StatusCode::OK, metrics::CONTENT_TYPE, control.scrape()),
         "/api/snapshot" => snapshot(&control),
         "/api/routes" => ok(&routes(&control)),
         "/api/components" => ok(&components(&control)),

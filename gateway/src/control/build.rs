@@ -2,7 +2,7 @@
 //! its pool places, its metrics.
 
 use crate::config::{ComponentConfig, Config, ConfigErrors, Name, RouteConfig, TargetConfig};
-use crate::runtime::{Artifact, Component, Deadlines, LoadError, Loader};
+use crate::runtime::{Artifact, Component, Deadlines, Dialect, LoadError, Loader};
 use crate::snapshot::{DynHandler, Fixed, Route, Snapshot, Target};
 use crate::telemetry::metrics::Registry;
 use std::collections::BTreeMap;
@@ -51,6 +51,11 @@ impl Builder {
     /// Looks again whether instances can be given out safely.
     pub(super) fn recheck_pools(&self) {
         self.loader.recheck_pools();
+    }
+
+    /// Places free in the pool of each dialect.
+    pub(super) fn free_places(&self) -> [(Dialect, usize); 2] {
+        Dialect::ALL.map(|dialect| (dialect, self.loader.pool(dialect).free()))
     }
 
     /// The snapshot that follows `before` when `config` is put into force.

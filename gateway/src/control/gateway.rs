@@ -450,6 +450,18 @@ impl Control {
         tracing::info!("stopped");
     }
 
+    /// All metrics, with those that are only looked at when somebody asks.
+    pub(super) fn scrape(&self) -> String {
+        let gateway = self.metrics.gateway();
+        gateway.tasks("doors", self.doors.tasks());
+        gateway.tasks("io", self.runtime.metrics().num_alive_tasks());
+        gateway.tasks("lane", self.lane.guests());
+        for (dialect, free) in self.builder.free_places() {
+            gateway.free_places(dialect.as_str(), free);
+        }
+        self.metrics.render()
+    }
+
     /// Looks again whether instances can be given out safely.
     pub(super) fn recheck_pools(&self) {
         self.builder.recheck_pools();

@@ -2,7 +2,7 @@
 
 use super::DoorShared;
 use super::guard::{Guard, HeadLimits};
-use super::io::{DoorIo, Socket};
+use super::io::{self, DoorIo, Socket};
 use super::listener::Listener;
 use super::service;
 use super::shared::{Connection, Order, Phase};
@@ -12,11 +12,11 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
@@ -45,22 +45,34 @@ pub(super) async fn serve(door: Arc<DoorShared>, listener: Arc<Listener>, stream
     let Some(tls) = tls else {
         return protocol(&door, connection, Socket(socket), None).await;
     };
-    let handshake = async {
+    // Apart, so that only encrypted connections have room for what encryption needs.
+    Box::pin(serve_tls(&door, connection, tls, Socket(socket))).await;
+}
+
+async fn serve_tls(
+    door: &Arc<DoorShared>,
+    connection: Arc<Connection>,
+    tls: Arc<rustls::ServerConfig>,
+    socket: Socket,
+) {
+    let handshake = Box::pin(async {
         // The semaphore is never closed; a connection that waits here has its handshake's time running.
         let _place = door.handshakes.acquire().await;
-        tokio_rustls::TlsAcceptor::from(tls).accept(Socket(socket)).await
-    };
+        // One place for all of its state, which stays where it is for the rest of the connection.
+        let accepted = tokio_rustls::TlsAcceptor::from(tls).accept(socket).await;
+        accepted.map(Box::new)
+    });
     match until_killed(&connection, handshake).await {
         Some(Ok(stream)) => {
             connection.enter(Phase::First);
             let is_h2 = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == b"h2");
-            protocol(&door, connection, stream, is_h2).await;
+            protocol(door, connection, stream, is_h2).await;
         }
         Some(Err(error)) => {
-            listener.metrics.tls_handshake_failures.increment(1);
-            tracing::debug!(client = %address, "TLS handshake failed: {error}");
+            connection.listener.metrics.tls_handshake_failures.increment(1);
+            tracing::debug!(client = %connection.client.address, "TLS handshake failed: {error}");
         }
-        None => listener.metrics.tls_handshake_failures.increment(1),
+        None => connection.listener.metrics.tls_handshake_failures.increment(1),
     }
 }
 
@@ -93,7 +105,8 @@ where
     if is_h2 {
         connection.set_h2();
         let io = DoorIo::new(stream, Arc::clone(&connection), None, early);
-        serve_h2(door, &connection, io).await;
+        // Larger by far than what an HTTP/1 connection needs, which would have to make room for it.
+        Box::pin(serve_h2(door, &connection, io)).await;
     } else {
         let limits = connection.listener.limits();
         let head = HeadLimits {
@@ -115,19 +128,22 @@ async fn sniff<S: AsyncRead + Unpin>(stream: &mut S, early: &mut Vec<u8>) -> std
         if seen == PREFACE.len() {
             return Ok(true);
         }
-        let mut bytes = [0; 1024];
-        let read = stream.read(&mut bytes).await?;
-        if read == 0 {
+        if poll_fn(|cx| io::poll_more(stream, early, cx)).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        early.extend_from_slice(bytes.get(..read).unwrap_or_default());
     }
 }
 
-async fn serve_h1<S>(door: &Arc<DoorShared>, connection: &Arc<Connection>, io: DoorIo<S>, header_bytes: usize)
+/// Serves HTTP/1 to the connection's end.
+///
+/// hyper's connection has a buffer of 8 KiB for either direction and the place of a request, whether there is one or
+/// not. Most connections most of the time only wait, so it is made when bytes come, and taken down when
+/// [the watch](Connection::look) finds that none came for a while. A connection with request behind request keeps it.
+async fn serve_h1<S>(door: &Arc<DoorShared>, connection: &Arc<Connection>, mut io: DoorIo<S>, header_bytes: usize)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    // Counted over all of the connection, as the guard does.
     let count = AtomicU64::new(0);
     let service = service_fn(|request| {
         let ordinal = count.fetch_add(1, Ordering::Relaxed) + 1;
@@ -141,9 +157,31 @@ where
         .half_close(true)
         .max_header_size(header_bytes.saturating_mul(2))
         .max_buf_size(header_bytes.saturating_add(64 * 1024));
-    let serving = builder.serve_connection(io, service);
-    if let Some(Err(error)) = until_killed(connection, serving).await {
-        tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");
+    loop {
+        let mut serving = Box::new(builder.serve_connection(io, &service));
+        let ended = poll_fn(|cx| match Pin::new(&mut serving).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            // All that came was answered, and the answer is out: nothing is lost with hyper's state.
+            Poll::Pending if connection.rests() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match until_killed(connection, ended).await {
+            Some(None) => {}
+            Some(Some(Err(error))) => {
+                return tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");
+            }
+            Some(Some(Ok(()))) | None => return,
+        }
+        io = serving.into_parts().io;
+        let woken = until_killed(connection, poll_fn(|cx| io.poll_wake(cx))).await;
+        match woken {
+            // Also at its end: hyper meets that again, and closes as it does.
+            Some(Ok(())) => connection.wakes(),
+            Some(Err(error)) => {
+                return tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");
+            }
+            None => return,
+        }
     }
 }
 

@@ -18,6 +18,9 @@ use tokio::net::TcpStream;
 /// Bytes read at once, per door thread.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
+/// Of these, before there is a hyper connection that could take them: as many as it takes at once.
+const EARLY_BYTES: usize = 8 * 1024;
+
 /// Stands for a refused head.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
 
@@ -31,6 +34,21 @@ const HEAD_TIMEOUT: Rejection = Rejection {
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// Reads what there is behind `early`, and says how much that was; zero at the stream's end. A connection that waits
+/// here needs no buffer to wait with.
+pub(super) fn poll_more<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    early: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut space = ReadBuf::new(scratch.get_mut(..EARLY_BYTES).unwrap_or_default());
+        ready!(Pin::new(stream).poll_read(cx, &mut space))?;
+        early.extend_from_slice(space.filled());
+        Poll::Ready(Ok(space.filled().len()))
+    })
 }
 
 /// A TCP stream that its connection's watch can look at too.
@@ -224,6 +242,20 @@ impl<S> DoorIo<S> {
 }
 
 impl<S: AsyncRead + Unpin> DoorIo<S> {
+    /// Waits for the next byte of a connection at rest, or its end.
+    pub(super) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        poll_more(&mut self.stream, &mut self.held, cx).map_ok(drop)
+    }
+
+    /// Whether the next byte would begin a request.
+    fn is_between_requests(&self) -> bool {
+        self.held.is_empty()
+            && self
+                .guard
+                .as_ref()
+                .is_some_and(|guard| guard.state() == Where::BetweenRequests)
+    }
+
     fn poll_read_some(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.connection.ordered() == Order::RefuseHead && !self.is_refused {
@@ -260,7 +292,11 @@ impl<S: AsyncRead + Unpin> DoorIo<S> {
 
 impl<S: AsyncRead + Unpin> Read for DoorIo<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_read_some(cx, &mut buf)
+        let this = self.get_mut();
+        let read = this.poll_read_some(cx, &mut buf);
+        // hyper asks for a head only when the request before is read and answered.
+        this.connection.waits(read.is_pending() && this.is_between_requests());
+        read
     }
 }
 

@@ -9,11 +9,13 @@ use crate::http::{Body, ClientBody, RequestCx};
 use crate::limits;
 use crate::route;
 use crate::snapshot::Route;
-use http::{HeaderValue, Request, Response, Version, header, request};
+use http::{HeaderName, HeaderValue, Request, Response, Version, header, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::sync::Arc;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Serves the request with this ordinal on its connection, counted from one.
 pub(super) async fn serve(
@@ -43,6 +45,10 @@ pub(super) async fn serve(
         answer
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if door.dev {
+        let field = cx.timing().field(cx.call().started().elapsed());
+        answer.headers_mut().append(SERVER_TIMING, field);
     }
     exchange.status = answer.status().as_u16();
     if exchange.asked.is_some() {

@@ -1,6 +1,7 @@
 //! What travels with a request: owned, cheap to clone, alive until the last byte of the answer is out.
 
 use super::call::Call;
+use super::timing::Timing;
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
@@ -61,6 +62,7 @@ struct Inner {
     id: RequestId,
     client: Client,
     call: Call,
+    timing: Timing,
     /// The snapshot this request runs on; kept alive until the request's very end.
     pinned: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -72,6 +74,7 @@ impl RequestCx {
             id: RequestId::next(),
             client,
             call: Call::new(Instant::now()),
+            timing: Timing::default(),
             pinned: OnceLock::new(),
         }))
     }
@@ -89,6 +92,11 @@ impl RequestCx {
     /// The call that the connection may stop.
     pub fn call(&self) -> &Call {
         &self.0.call
+    }
+
+    /// Where its time goes.
+    pub fn timing(&self) -> &Timing {
+        &self.0.timing
     }
 
     /// Keeps `what` alive as long as this request. A request pins once; a second pin is ignored.

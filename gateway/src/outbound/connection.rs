@@ -31,11 +31,11 @@ pub(super) struct H1<B> {
     pub(super) place: usize,
 }
 
-/// Its driver closes it in good order when nobody can send on it any more. One that is not ready may have bytes left
-/// that its server does not take, and would never come to that.
+/// Its driver closes it in good order when nobody can send on it any more. With bytes left that the server does not take
+/// it would never come to that.
 impl<B> Drop for H1<B> {
     fn drop(&mut self) {
-        if !self.sender.is_ready() {
+        if self.link.is_blocked() || !self.sender.is_ready() {
             self.link.cut();
         }
     }
@@ -158,7 +158,11 @@ pub(super) trait Lease: Send + Sync {
 impl<B: Send + 'static> Lease for H1<B> {
     fn complete(mut self: Box<Self>, timer: Option<Timer>) {
         self.timer = timer;
-        if let Some(home) = self.home.upgrade() {
+        // The server may have answered without reading: the next request would stand behind the rest of this one.
+        // hyper alone does not mind.
+        if !self.link.is_blocked()
+            && let Some(home) = self.home.upgrade()
+        {
             home.give_back(self);
         }
     }

@@ -173,5 +173,7 @@ where
     let connection = Arc::new(H2::new(sender, link, to, home, streams_max));
     let stream = connection.stream();
     pool.share(&connection);
-    stream.map(Connection::H2).ok_or(SendError::ConnectTimeout)
+    stream
+        .map(Connection::H2)
+        .ok_or_else(|| SendError::Connect(std::io::ErrorKind::ConnectionAborted.into()))
 }

@@ -166,7 +166,7 @@ where
                 };
                 head(answer, flight, Instant::now(), timeouts).await
             }
-            None => Outcome::Failed(SendError::ConnectTimeout),
+            None => Outcome::Failed(SendError::Connect(std::io::ErrorKind::ConnectionAborted.into())),
         },
     }
 }

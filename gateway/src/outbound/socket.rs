@@ -15,6 +15,8 @@ use tokio_rustls::client::TlsStream;
 #[derive(Debug, Default)]
 pub(super) struct Link {
     is_cut: AtomicBool,
+    /// Whether the server takes no bytes at the moment.
+    is_blocked: AtomicBool,
     driver: AtomicWaker,
 }
 
@@ -23,6 +25,19 @@ impl Link {
     pub(super) fn cut(&self) {
         self.is_cut.store(true, Ordering::Release);
         self.driver.wake();
+    }
+
+    /// Whether bytes are left that the server does not take.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Ordering::Acquire)
+    }
+
+    /// Remembers whether a write went through.
+    fn wrote<T>(&self, written: Poll<T>) -> Poll<T> {
+        if written.is_pending() != self.is_blocked.load(Ordering::Relaxed) {
+            self.is_blocked.store(written.is_pending(), Ordering::Release);
+        }
+        written
     }
 
     /// Whether it was cut; wakes `cx` when it is.
@@ -76,10 +91,11 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        let written = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        };
+        self.link.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -87,10 +103,11 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        let written = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        };
+        self.link.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -101,10 +118,11 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
+        let written = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        self.link.wrote(written)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

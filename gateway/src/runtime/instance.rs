@@ -72,7 +72,9 @@ impl Instance {
         };
         let exports = exports.map_err(|error| fault_of(&error, store.data()))?;
         store.data_mut().started();
-        component.metrics.instantiate_seconds.record(began.elapsed());
+        let took = began.elapsed();
+        component.metrics.instantiate_seconds.record(took);
+        shared.cx.timing().instantiate(took);
         Ok(Self {
             store,
             exports,

@@ -105,7 +105,7 @@ async fn enter<W>(
     cx: &RequestCx,
     warm: impl FnMut() -> Option<W>,
 ) -> Result<(Place, Seat<W>), Fault> {
-    let mut entering = pin!(component.gate.enter(&component.metrics, warm));
+    let mut entering = pin!(component.gate.enter(&component.metrics, cx.timing(), warm));
     let entered = poll_fn(|task| {
         if let Poll::Ready(entered) = entering.as_mut().poll(task) {
             return Poll::Ready(entered);
@@ -136,6 +136,7 @@ impl Future for Answering<'_> {
         let this = self.get_mut();
         let polled = this.guest.poll(cx);
         if let Some(head) = this.shared.take_head() {
+            this.shared.cx.timing().cpu(this.shared.cpu());
             // A guest may answer the error of a request body itself; the client is told what really happened.
             if let Some(cause) = this.shared.cx.call().cause() {
                 return Poll::Ready(Err(cause.fault()));

@@ -1,6 +1,7 @@
 //! Places for calls: the pool's own size, and each component's concurrency with its bounded queue.
 
 use crate::error::Fault;
+use crate::http::Timing;
 use crate::telemetry::metrics::{ComponentMetrics, GaugeGuard};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -163,6 +164,7 @@ impl Gate {
     pub(super) async fn enter<W>(
         &self,
         metrics: &ComponentMetrics,
+        timing: &Timing,
         mut warm: impl FnMut() -> Option<W>,
     ) -> Result<(Place, Seat<W>), Fault> {
         if !self.pool.0.is_open.load(Ordering::Acquire) {
@@ -171,7 +173,7 @@ impl Gate {
         let (component, seat) = match self.try_enter(&mut warm) {
             Ok(entered) => entered,
             Err(TryAcquireError::Closed) => return Err(Fault::Shutdown),
-            Err(TryAcquireError::NoPermits) => self.wait(metrics, &mut warm).await?,
+            Err(TryAcquireError::NoPermits) => self.wait(metrics, timing, &mut warm).await?,
         };
         let place = Place {
             _component: component,
@@ -194,6 +196,7 @@ impl Gate {
     async fn wait<W>(
         &self,
         metrics: &ComponentMetrics,
+        timing: &Timing,
         warm: &mut impl FnMut() -> Option<W>,
     ) -> Result<(OwnedSemaphorePermit, Seat<W>), Fault> {
         let Some(_waiting) = Counted::enter(&self.waiting, self.queue) else {
@@ -214,7 +217,9 @@ impl Gate {
         let entered = tokio::time::timeout(self.queue_time, both)
             .await
             .unwrap_or(Err(Fault::Saturated));
-        metrics.queue_seconds.record(began.elapsed());
+        let took = began.elapsed();
+        metrics.queue_seconds.record(took);
+        timing.queue(took);
         entered
     }
 

@@ -157,6 +157,10 @@ impl Shared {
         self.news.wake();
     }
 
+    pub(super) fn was_given_back(&self) -> bool {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(super) fn take_back(&self) -> Option<http::Request<Body>> {
         let returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner).take();
         returned.map(|request| *request)

@@ -45,6 +45,8 @@ impl Guest {
             },
             Self::Worker(call) => match call.poll(cx) {
                 Poll::Ready(end) => Some(end),
+                // It ends here, and goes on elsewhere: see `take_back`.
+                Poll::Pending if call.was_given_back() => return Poll::Ready(Err(Fault::Saturated)),
                 Poll::Pending => None,
             },
         };

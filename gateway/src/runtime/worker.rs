@@ -344,6 +344,11 @@ impl Call {
         drop(place);
     }
 
+    /// Whether its worker has ended before it began with the request.
+    pub(super) fn was_given_back(&self) -> bool {
+        self.worker.desk.is_closed() && self.shared.was_given_back()
+    }
+
     /// The request of a call that no guest has begun, when its worker has ended before.
     pub(super) fn take_back(&mut self) -> Option<(Request<Body>, Place)> {
         let place = self.place.take()?;
@@ -431,7 +436,10 @@ async fn answer_all(accessor: &Accessor<StoreCtx>, service: &Service, desk: &Des
             // A guest that takes one call at a time says so by backpressure.
             let is_ready = accessor.poll_ready_for_concurrent_call(func, cx).is_ready();
             if is_ready && let Some(job) = desk.jobs().pop_front() {
-                calls.push(answer(accessor, service, job));
+                // It may have been given up while it waited here.
+                if job.shared.end().is_none() {
+                    calls.push(answer(accessor, service, job));
+                }
                 continue;
             }
             if desk.active() > 0 {

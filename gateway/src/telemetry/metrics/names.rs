@@ -98,6 +98,11 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
         "Connections open for a component's outgoing requests; looked at every second.",
     ),
     ("tidegate_component_queue_length", "Calls waiting for a place."),
+    (
+        "tidegate_pool_free",
+        "Places free in the instance pool, by dialect; idle instances hold theirs.",
+    ),
+    ("tidegate_tasks", "Tasks alive, by runtime."),
     ("tidegate_connections_open", "Open connections, by listener."),
     (
         "tidegate_snapshot_version",
