@@ -3,6 +3,7 @@
 mod check;
 mod compile;
 mod explain;
+mod grants;
 mod inspect;
 mod offline;
 mod run;
@@ -142,7 +143,7 @@ fn report(errors: &ConfigErrors) -> Failed {
 fn start_failed(error: &StartError) -> Failed {
     let exit = match error {
         StartError::Build(BuildError::Components(errors)) => return report(errors),
-        StartError::Build(_) | StartError::Engine(_) | StartError::Dns(_) => Exit::Config,
+        StartError::Build(_) | StartError::Engine(_) => Exit::Config,
         StartError::Listen(crate::door::ListenError::Tls { .. }) => Exit::Config,
         StartError::Listen(_) | StartError::Admin { .. } | StartError::DataDir(_) | StartError::Cache(_) => {
             Exit::Unavailable

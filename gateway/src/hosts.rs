@@ -14,7 +14,8 @@ pub(crate) use http::{Destinations, Outgoing};
 pub use http::{OutgoingDenied, WasiHttp};
 pub use logging::{LogScope, LogView, WasiLogging};
 pub use stdio::{GuestLog, LogOwner};
-pub use wasi::WasiStandard;
+pub(crate) use wasi::WasiGrants;
+pub use wasi::{DirError, NamesView, SocketNames, WasiStandard};
 
 use smallvec::SmallVec;
 use wasmtime::StoreContextMut;
@@ -31,6 +32,14 @@ pub struct Import {
 }
 
 impl Import {
+    /// The import of this whole name, of synchronous functions.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_async: false,
+        }
+    }
+
     /// `namespace:package/interface` without the version.
     pub fn interface(&self) -> &str {
         self.name

@@ -41,8 +41,8 @@ pub use self::control::{
 pub use self::door::{Doors, ListenError, Plan};
 pub use self::hosts::Host;
 pub use self::runtime::{
-    Artifact, Component, Deadlines, Dialect, EngineError, EngineOptions, Engines, Handler, Import, Inspection, Lane,
-    LoadError, Loader, NotAComponent, Pool, Server, State, StoreCtx,
+    Artifact, Component, Deadlines, Dialect, EngineError, EngineOptions, Engines, Handler, Import, Inspection, Label,
+    Lane, LoadError, Loader, Needs, NotAComponent, Pool, Server, State, StoreCtx,
 };
 pub use self::snapshot::{Answering, Current, DynHandler, Fixed, Route, Snapshot, Target};
 pub use self::stores::Backend;

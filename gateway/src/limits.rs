@@ -115,6 +115,11 @@ pub const UNWANTED_GRACE: Duration = Duration::from_millis(100);
 pub const REUSE_HANDLES_COUNT: usize = 64;
 /// Component instances alive at once over the whole gateway: the size of each engine's pool.
 pub const INSTANCES_COUNT: u32 = 1000;
+/// Slots an engine's pool has beyond its places: those that some thread is cleaning, which are no longer used and not
+/// yet free. A thread cleans up to [`POOL_CLEANED_COUNT`] at once.
+pub const POOL_SPARE_COUNT: u32 = 16 * POOL_CLEANED_COUNT;
+/// Slots given back that are cleaned together, in one system call each.
+pub const POOL_CLEANED_COUNT: u32 = 32;
 /// Core instances one component instance may hold (std guests with an adapter use four).
 pub const CORE_INSTANCES_PER_COMPONENT_COUNT: u32 = 32;
 /// Linear memories of one component.
@@ -255,3 +260,8 @@ pub const DNS_TTL_MAX: Duration = Duration::from_secs(60 * 60);
 pub const DNS_NEGATIVE_TTL_MAX: Duration = Duration::from_secs(10);
 /// TLS sessions kept for resumption, over all servers.
 pub const OUTGOING_TLS_SESSIONS_COUNT: usize = 1_024;
+/// How long a socket may connect to an address that its guest's lookup of a granted name had: as long as the answer
+/// itself may be kept. A guest that waits longer looks the name up again.
+pub const SOCKET_ADDRESS_TIME: Duration = DNS_TTL_MAX;
+/// Such addresses one instance may have at a time; beyond it the oldest is forgotten.
+pub const SOCKET_ADDRESSES_COUNT: usize = 64;

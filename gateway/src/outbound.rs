@@ -16,6 +16,7 @@ mod destination;
 mod dial;
 mod error;
 mod exchange;
+mod lookup;
 mod policy;
 mod pool;
 mod resolve;
@@ -28,7 +29,8 @@ mod upload;
 mod tests;
 
 pub(crate) use self::client::Client;
-pub(crate) use self::error::{OutboundError, SendError};
+pub(crate) use self::error::SendError;
+pub(crate) use self::lookup::Asked;
 pub(crate) use self::policy::{DeniedReason, Policy};
 pub(crate) use self::response::ResponseBody;
 
@@ -48,6 +50,16 @@ pub(crate) enum Dns {
     Servers(Vec<SocketAddr>),
 }
 
+impl From<&[SocketAddr]> for Dns {
+    /// These name servers; the system's where none is named.
+    fn from(servers: &[SocketAddr]) -> Self {
+        match servers {
+            [] => Self::System,
+            servers => Self::Servers(servers.to_vec()),
+        }
+    }
+}
+
 /// What all outgoing connections of the gateway share: the resolver with its answers, and whom to trust.
 #[derive(Debug)]
 pub(crate) struct Outbound {
@@ -57,18 +69,18 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// Needs no runtime and reads no file: both the resolver and the trusted roots are made when first needed.
-    pub(crate) fn new(dns: Dns) -> Result<Arc<Self>, OutboundError> {
-        Ok(Arc::new(Self {
-            resolver: Resolver::new(dns)?,
+    pub(crate) fn new(dns: Dns) -> Arc<Self> {
+        Arc::new(Self {
+            resolver: Resolver::new(dns),
             tls: Tls::default(),
-        }))
+        })
     }
 
     /// The same, trusting `roots` instead of the system's.
     #[cfg(test)]
     pub(crate) fn trusting(dns: Dns, roots: rustls::RootCertStore) -> Arc<Self> {
         Arc::new(Self {
-            resolver: Resolver::new(dns).unwrap(),
+            resolver: Resolver::new(dns),
             tls: Tls::trusting(roots),
         })
     }

@@ -32,7 +32,11 @@ impl Snapshot {
     /// Components that `next` does not have keep nothing for further requests.
     pub(crate) fn close_what_is_not_in(&self, next: &Self) {
         for (name, component) in &self.components {
-            if !next.components.get(name).is_some_and(|kept| Arc::ptr_eq(kept, component)) {
+            if !next
+                .components
+                .get(name)
+                .is_some_and(|kept| Arc::ptr_eq(kept, component))
+            {
                 component.close();
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -46,6 +46,15 @@ pub(crate) fn in_rust() -> Result<()> {
                 bail!("two guests are named {name}; rename one");
             }
         }
+        for (name, text) in texts(&workspace::guests())? {
+            let bytes = wat::parse_file(&text).with_context(|| format!("cannot assemble {}", text.display()))?;
+            if files::place_if_changed(&out.join(format!("{name}.wasm")), &bytes)? {
+                eprintln!("    {name}.wasm: {} KiB", bytes.len().div_ceil(1024));
+            }
+            if !names.insert(name.clone()) {
+                bail!("two guests are named {name}; rename one");
+            }
+        }
         let count = names.len() - others;
         if count == 0 {
             bail!("guests/ has no cdylib and no program to build");
@@ -82,6 +91,19 @@ fn package_names(metadata: &Value) -> BTreeMap<String, String> {
         .flatten()
         .filter_map(|p| Some((text(p, "id")?, text(p, "name")?)))
         .collect()
+}
+
+/// The guests that are texts, `guests/<name>/<name>.wat`: what no toolchain of ours can build.
+fn texts(guests: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let mut texts = BTreeMap::new();
+    for entry in fs::read_dir(guests).with_context(|| format!("cannot list {}", guests.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let text = guests.join(&name).join(format!("{name}.wat"));
+        if text.is_file() {
+            texts.insert(name, text);
+        }
+    }
+    Ok(texts)
 }
 
 /// The name a guest goes by, or `None` for a dependency, a library or a build script. A library's target has
@@ -147,6 +169,20 @@ mod tests {
         );
         assert_eq!(name("path+file:///g/support#0.1.0", "support", "lib"), None);
         assert_eq!(name("registry+https://x#somebody@1.0.0", "somebody", "cdylib"), None);
+    }
+
+    #[test]
+    fn texts_go_by_their_folder() {
+        let guests = tempfile::tempdir().unwrap();
+        for folder in ["one", "two", "three"] {
+            fs::create_dir(guests.path().join(folder)).unwrap();
+        }
+        for text in ["one/one.wat", "two/other.wat", "four.wat"] {
+            fs::write(guests.path().join(text), "(component)").unwrap();
+        }
+        let found = texts(guests.path()).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["one"]);
+        assert_eq!(wat::parse_file(&found["one"]).unwrap(), b"\0asm\x0d\0\x01\0");
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Offline {
         let engines = Arc::new(Engines::new(options).map_err(|error| system(&error))?);
         let lane = Arc::new(Lane::new(1, runtime.handle().clone()).map_err(|error| system(&error))?);
         // Nothing is sent: components are looked at and started once.
-        let outbound = Outbound::new(Dns::System).map_err(|error| system(&error))?;
+        let outbound = Outbound::new(Dns::System);
         let loader = Loader::new(engines, lane, Arc::new(Registry::new()), outbound, data_dir)
             .map_err(|error| Failed::new(Exit::Unavailable, format!("error: {error}")))?;
         Ok(Self {

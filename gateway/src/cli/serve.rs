@@ -1,11 +1,12 @@
 //! `tidegate serve`: one component on one address, without a configuration.
 
+use super::grants::{GrantArgs, pair, text_of};
 use super::{Done, Exit, Failed, complain, log_options, report, start_failed, start_log};
 use crate::config::{Config, Options, Source};
 use crate::control::{Gateway, GatewayOptions};
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Serve one component, without a configuration
 #[derive(Debug, clap::Args)]
@@ -29,12 +30,8 @@ pub(super) struct Serve {
     /// A wasi:config value for the component
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     config: Vec<(String, String)>,
-    /// What the component may reach: `http=https://api.example.com` or `sockets=db.internal:5432`
-    #[arg(long, value_name = "KIND=VALUE", value_parser = grant)]
-    grant: Vec<(String, String)>,
-    /// A folder the component may open and write to; it calls it GUEST, or PATH too if that is left out
-    #[arg(long, value_name = "PATH[::GUEST]", value_parser = folder)]
-    dir: Vec<Folder>,
+    #[command(flatten)]
+    grants: GrantArgs,
     /// Which requests share an instance: none, one after another, or several at a time (wasi:http 0.3)
     #[arg(long, value_name = "MODE", value_parser = ["fresh", "reuse", "concurrent"], default_value = "fresh")]
     isolation: String,
@@ -44,44 +41,6 @@ pub(super) struct Serve {
     /// No access log on stdout
     #[arg(long)]
     quiet: bool,
-}
-
-/// A folder of this machine, and what the component calls it.
-#[derive(Clone, Debug)]
-struct Folder {
-    path: String,
-    guest: String,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
-    }
-}
-
-fn grant(text: &str) -> Result<(String, String), String> {
-    if text == "dirs" || text.starts_with("dir=") || text.starts_with("dirs=") {
-        return Err("folders are granted by --dir PATH::GUEST".to_owned());
-    }
-    pair(text).map_err(|_| "write KIND=VALUE, such as http=https://api.example.com".to_owned())
-}
-
-fn folder(text: &str) -> Result<Folder, String> {
-    // As `wasmtime serve --dir` is written.
-    let (path, guest) = text.split_once("::").unwrap_or((text, text));
-    if path.is_empty() || guest.is_empty() {
-        return Err("write PATH or PATH::GUEST, such as ./data::/data".to_owned());
-    }
-    if guest.split('/').any(|part| part == "..") {
-        return Err(format!(
-            "what the component calls it has no `..`: write {path}::/ and a name"
-        ));
-    }
-    Ok(Folder {
-        path: path.to_owned(),
-        guest: guest.to_owned(),
-    })
 }
 
 impl Serve {
@@ -122,7 +81,7 @@ impl Serve {
                 "isolation": self.isolation,
                 "env": table(&self.env),
                 "config": table(&self.config),
-                "grants": self.grants(),
+                "grants": self.grants.table(),
             } },
             "route": [{ "component": "main" }],
         });
@@ -133,30 +92,6 @@ impl Serve {
         }
         document
     }
-
-    /// What was granted, by kind. Whether there is such a kind is for the configuration to say.
-    fn grants(&self) -> Value {
-        let mut grants = Map::new();
-        for (kind, value) in &self.grant {
-            if let Value::Array(values) = grants.entry(kind.clone()).or_insert_with(|| json!([])) {
-                values.push(Value::from(value.clone()));
-            }
-        }
-        let dir = |folder: &Folder| json!({ "path": folder.path, "guest": folder.guest, "read_only": false });
-        grants.insert("dirs".to_owned(), self.dir.iter().map(dir).collect());
-        Value::Object(grants)
-    }
-}
-
-/// A path in a document, which is text.
-fn text_of(path: &Path) -> Result<&str, Failed> {
-    let message = || {
-        format!(
-            "error: the path {} is not UTF-8: rename it, or link to it",
-            path.display()
-        )
-    };
-    path.to_str().ok_or_else(|| Failed::new(Exit::Usage, message()))
 }
 
 fn table(pairs: &[(String, String)]) -> Value {

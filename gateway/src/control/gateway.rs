@@ -70,9 +70,6 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// The name servers cannot be used.
-    #[error("{0}")]
-    Dns(String),
     /// The access log cannot be written.
     #[error("{0}")]
     AccessLog(String),
@@ -181,7 +178,7 @@ impl Gateway {
             Arc::clone(&engines),
             Arc::clone(&lane),
             Arc::clone(&metrics),
-            outbound(&settings)?,
+            Outbound::new(Dns::from(settings.dns.as_slice())),
             &settings.data_dir,
         )?;
         let workers = if settings.workers == 0 {
@@ -331,15 +328,6 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-/// What outgoing connections need, asking the name servers that are configured or the system's.
-fn outbound(settings: &GatewayConfig) -> Result<Arc<Outbound>, StartError> {
-    let dns = match settings.dns.as_slice() {
-        [] => Dns::System,
-        servers => Dns::Servers(servers.to_vec()),
-    };
-    Outbound::new(dns).map_err(|error| StartError::Dns(error.to_string()))
-}
-
 fn io_runtime(threads: usize) -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.min(2))
@@ -441,7 +429,9 @@ impl Control {
         tracing::info!(connections = self.doors.connections(), "draining");
         let end = tokio::time::Instant::now() + deadline;
         let cut = self.doors.drain(deadline).await;
-        while self.lane.guests() > 0 && tokio::time::Instant::now() < end {
+        // Instances that are kept for further requests have none to wait for.
+        self.snapshot().components.values().for_each(|one| one.close());
+        while self.lane.unfinished() > 0 && tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         if cut > 0 {
@@ -459,6 +449,7 @@ impl Control {
         for (dialect, free) in self.builder.free_places() {
             gateway.free_places(dialect.as_str(), free);
         }
+        self.snapshot().components.values().for_each(|one| one.observe());
         self.metrics.render()
     }
 

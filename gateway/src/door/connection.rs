@@ -1,5 +1,8 @@
 //! One connection's life: TLS, which protocol, hyper, and the orders of the watch.
 
+#[cfg(test)]
+mod tests;
+
 use super::DoorShared;
 use super::guard::{Guard, HeadLimits};
 use super::io::{self, DoorIo, Socket};
@@ -8,8 +11,11 @@ use super::service;
 use super::shared::{Connection, Order, Phase};
 use crate::http::Client;
 use crate::limits;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -134,21 +140,30 @@ async fn sniff<S: AsyncRead + Unpin>(stream: &mut S, early: &mut Vec<u8>) -> std
     }
 }
 
-/// Serves HTTP/1 to the connection's end.
-///
-/// hyper's connection has a buffer of 8 KiB for either direction and the place of a request, whether there is one or
-/// not. Most connections most of the time only wait, so it is made when bytes come, and taken down when
-/// [the watch](Connection::look) finds that none came for a while. A connection with request behind request keeps it.
-async fn serve_h1<S>(door: &Arc<DoorShared>, connection: &Arc<Connection>, mut io: DoorIo<S>, header_bytes: usize)
+async fn serve_h1<S>(door: &Arc<DoorShared>, connection: &Arc<Connection>, io: DoorIo<S>, header_bytes: usize)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    // Counted over all of the connection, as the guard does.
     let count = AtomicU64::new(0);
     let service = service_fn(|request| {
         let ordinal = count.fetch_add(1, Ordering::Relaxed) + 1;
         service::serve(Arc::clone(door), Arc::clone(connection), ordinal, request)
     });
+    talk(connection, io, header_bytes, &service).await;
+}
+
+/// Speaks HTTP/1 to the connection's end.
+///
+/// hyper's connection has a buffer of 8 KiB for either direction and the place of a request, whether there is one or
+/// not. Most connections most of the time only wait: so it is made when bytes come, and taken down when the watch
+/// finds that none came for a while ([`limits::IDLE_REST`]). With request behind request it stays.
+async fn talk<S, V, B>(connection: &Connection, mut io: DoorIo<S>, header_bytes: usize, service: &V)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    V: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut builder = http1::Builder::new();
     // The guard has counted the head already; hyper's own bounds only must not be tighter.
     builder
@@ -158,10 +173,9 @@ where
         .max_header_size(header_bytes.saturating_mul(2))
         .max_buf_size(header_bytes.saturating_add(64 * 1024));
     loop {
-        let mut serving = Box::new(builder.serve_connection(io, &service));
+        let mut serving = Box::new(builder.serve_connection(io, service));
         let ended = poll_fn(|cx| match Pin::new(&mut serving).poll(cx) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            // All that came was answered, and the answer is out: nothing is lost with hyper's state.
             Poll::Pending if connection.rests() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
@@ -172,10 +186,9 @@ where
             }
             Some(Some(Ok(()))) | None => return,
         }
-        io = serving.into_parts().io;
-        let woken = until_killed(connection, poll_fn(|cx| io.poll_wake(cx))).await;
-        match woken {
-            // Also at its end: hyper meets that again, and closes as it does.
+        io = take_down(serving);
+        match until_killed(connection, poll_fn(|cx| io.poll_wake(cx))).await {
+            // Also at the stream's end: hyper meets that again, and closes as it does.
             Some(Ok(())) => connection.wakes(),
             Some(Err(error)) => {
                 return tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");
@@ -183,6 +196,23 @@ where
             None => return,
         }
     }
+}
+
+/// Frees all that hyper has for a connection that only waits. A function, so that none of it stays behind in a variable
+/// of the task that waits then: not the box, nor the buffer that an empty `read_buf` still holds.
+fn take_down<S, V, B>(serving: Box<http1::Connection<DoorIo<S>, V>>) -> DoorIo<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    V: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let parts = serving.into_parts();
+    debug_assert!(
+        parts.read_buf.is_empty(),
+        "hyper waited for more of a head it had a part of"
+    );
+    parts.io
 }
 
 async fn serve_h2<S>(door: &Arc<DoorShared>, connection: &Arc<Connection>, io: DoorIo<S>)

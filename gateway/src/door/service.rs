@@ -99,7 +99,13 @@ async fn answer(
     body: Incoming,
 ) -> Result<Response<Body>, Fault> {
     let snapshot = door.current.load();
-    cx.pin(snapshot.clone());
+    if head.version < Version::HTTP_2 && !body.is_end_stream() {
+        // Whoever still reads the body behind the answer reads it from hyper's connection, which has to stay.
+        let open = exchange.connection.body_opens();
+        cx.pin(Arc::new((snapshot.clone(), open)));
+    } else {
+        cx.pin(snapshot.clone());
+    }
     check_host(&mut head, exchange)?;
     if head.version >= Version::HTTP_2 {
         check_bounds(&head)?;

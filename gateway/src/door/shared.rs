@@ -4,6 +4,12 @@
 //! [`limits::WATCH_INTERVAL`]: handshakes, heads, idleness, deadlines, bodies that stop, clients that are gone.
 //! A request pays two stores for it, and an idle connection nothing.
 
+mod rest;
+
+#[cfg(test)]
+pub(super) use self::rest::OpenBody;
+
+use self::rest::Rest;
 use super::listener::Listener;
 use crate::http::{Cause, Client, Patience, RequestCx};
 use crate::limits;
@@ -87,19 +93,7 @@ pub(super) struct Connection {
     refused_at: AtomicU64,
     refusal: Mutex<Option<super::guard::Rejection>>,
     is_h2: AtomicBool,
-    /// hyper waits for the first byte of a request.
-    is_waiting: AtomicBool,
-    rest: AtomicU8,
-}
-
-/// Whether a connection has what it needs to serve a request, or only what it needs to wait for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Rest {
-    Awake,
-    /// The watch told it to rest.
-    Told,
-    Resting,
+    rest: Rest,
 }
 
 impl Connection {
@@ -121,8 +115,7 @@ impl Connection {
             refused_at: AtomicU64::new(0),
             refusal: Mutex::new(None),
             is_h2: AtomicBool::new(false),
-            is_waiting: AtomicBool::new(false),
-            rest: AtomicU8::new(Rest::Awake as u8),
+            rest: Rest::default(),
         }
     }
 
@@ -191,37 +184,6 @@ impl Connection {
         let mut spawned = self.spawned.lock().unwrap_or_else(PoisonError::into_inner);
         let at = spawned.iter().position(|stream| stream.id() == task)?;
         Some(spawned.swap_remove(at))
-    }
-
-    /// Whether hyper waits for the first byte of a request.
-    pub(super) fn waits(&self, is_waiting: bool) {
-        self.is_waiting.store(is_waiting, Ordering::Relaxed);
-    }
-
-    /// Whether to rest now: it was told to, and nothing is under way in either direction.
-    pub(super) fn rests(&self) -> bool {
-        if self.rest.load(Ordering::Relaxed) != Rest::Told as u8 {
-            return false;
-        }
-        // hyper writes until nothing is left or the socket takes no more.
-        let is_out = self.blocked_since.load(Ordering::Relaxed) == 0;
-        let rests = is_out && self.phase() == Phase::Idle && self.is_waiting.load(Ordering::Relaxed);
-        let rest = if rests { Rest::Resting } else { Rest::Awake };
-        self.rest.store(rest as u8, Ordering::Relaxed);
-        rests
-    }
-
-    /// A byte came, or the end.
-    pub(super) fn wakes(&self) {
-        self.rest.store(Rest::Awake as u8, Ordering::Relaxed);
-    }
-
-    /// Tells a connection that has waited for a while to rest.
-    fn tell_to_rest(&self) {
-        if !self.is_h2() && self.rest.load(Ordering::Relaxed) == Rest::Awake as u8 {
-            self.rest.store(Rest::Told as u8, Ordering::Relaxed);
-            self.waker.wake();
-        }
     }
 
     pub(super) fn blocked(&self, is_blocked: bool) {

@@ -154,13 +154,21 @@ mod tests {
         let headers = marked(&[("traceparent", PARENT), ("tracestate", "a=1")], &[]);
         let child = headers["traceparent"].to_str().unwrap();
         assert!(child.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{child}");
-        assert!(child.ends_with("-01") && child.len() == 55 && child != PARENT, "{child}");
+        assert!(
+            child.ends_with("-01") && child.len() == 55 && child != PARENT,
+            "{child}"
+        );
         assert_eq!(headers["tracestate"], "a=1");
     }
 
     #[test]
     fn what_is_no_trace_begins_one() {
-        for bad in ["", "00-0-0-0", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", &PARENT.to_uppercase()] {
+        for bad in [
+            "",
+            "00-0-0-0",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            &PARENT.to_uppercase(),
+        ] {
             let headers = marked(&[("traceparent", bad), ("tracestate", "a=1")], &[]);
             let own = Trace::read(&headers["traceparent"]).expect("a valid one");
             assert_ne!(own.id, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
@@ -177,7 +185,10 @@ mod tests {
 
     #[test]
     fn a_request_that_goes_round_is_stopped() {
-        let headers = marked(&[("cdn-loop", "other; v=1"), ("cdn-loop", "tidegate")], &[("cdn-loop", "forged")]);
+        let headers = marked(
+            &[("cdn-loop", "other; v=1"), ("cdn-loop", "tidegate")],
+            &[("cdn-loop", "forged")],
+        );
         assert_eq!(headers["cdn-loop"], "other; v=1, tidegate, tidegate");
         let mut often = HeaderMap::new();
         let value = vec![NAME; limits::HOPS_COUNT].join(",");

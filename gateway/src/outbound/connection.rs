@@ -158,8 +158,7 @@ pub(super) trait Lease: Send + Sync {
 impl<B: Send + 'static> Lease for H1<B> {
     fn complete(mut self: Box<Self>, timer: Option<Timer>) {
         self.timer = timer;
-        // The server may have answered without reading: the next request would stand behind the rest of this one.
-        // hyper alone does not mind.
+        // The server may have answered without reading: the next request would only wait behind the rest of this one.
         if !self.link.is_blocked()
             && let Some(home) = self.home.upgrade()
         {

@@ -123,7 +123,7 @@ fn parse_port(text: &str) -> Option<u16> {
 impl<'a> Host<'a> {
     /// A proper address literal or a valid name. What neither is never gets to a resolver, which might read `127.1`,
     /// `0x7f.1` or `2130706433` as an address.
-    fn parse(host: &'a str) -> Result<Self, SendError> {
+    pub(super) fn parse(host: &'a str) -> Result<Self, SendError> {
         if let Some(literal) = host.strip_prefix('[') {
             let address = literal.strip_suffix(']').and_then(|text| text.parse::<Ipv6Addr>().ok());
             return Ok(Self::Address(canonical(IpAddr::V6(

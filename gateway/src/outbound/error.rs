@@ -4,14 +4,6 @@ use super::policy::DeniedReason;
 use std::error::Error;
 use std::io;
 
-/// Why the gateway's outgoing side cannot be set up.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OutboundError {
-    /// Name servers were to be given, and none was.
-    #[error("no name server is given; name at least one, or use the system's")]
-    NoNameServers,
-}
-
 /// Why a request got no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {

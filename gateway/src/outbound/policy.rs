@@ -117,7 +117,7 @@ fn is_below(name: &str, suffix: &str) -> bool {
         .is_some_and(|labels| !labels.is_empty())
 }
 
-fn is_localhost(name: &str) -> bool {
+pub(super) fn is_localhost(name: &str) -> bool {
     name == "localhost" || is_below(name, "localhost")
 }
 

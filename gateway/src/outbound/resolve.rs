@@ -2,7 +2,7 @@
 
 use super::destination::{Destination, Host};
 use super::policy::{LOCALHOST, Reach};
-use super::{Dns, OutboundError, SendError};
+use super::{Dns, SendError};
 use crate::limits;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig};
@@ -26,14 +26,11 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    pub(super) fn new(dns: Dns) -> Result<Self, OutboundError> {
-        if matches!(&dns, Dns::Servers(servers) if servers.is_empty()) {
-            return Err(OutboundError::NoNameServers);
-        }
-        Ok(Self {
+    pub(super) fn new(dns: Dns) -> Self {
+        Self {
             dns,
             resolver: OnceLock::new(),
-        })
+        }
     }
 
     /// The addresses of `to` that `reach` covers; what it does not cover is dropped. Denied where nothing is left.

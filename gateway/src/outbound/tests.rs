@@ -78,7 +78,7 @@ fn local() -> Policy {
 }
 
 fn client_of(connections: usize) -> Arc<Client<Sent>> {
-    Client::new(Outbound::new(Dns::System).unwrap(), local(), connections, 1)
+    Client::new(Outbound::new(Dns::System), local(), connections, 1)
 }
 
 /// Long enough for a slow machine; a test that waits for all of it fails.

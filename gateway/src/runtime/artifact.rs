@@ -1,6 +1,6 @@
 //! A component as it comes from outside: bytes, and the digest that names them.
 
-use super::loader::LoadError;
+use super::load_error::LoadError;
 use crate::limits;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;

@@ -10,9 +10,9 @@ use super::sharing;
 use super::store::StoreCtx;
 use super::warm::Warm;
 use super::workers::Workers;
-use crate::config::{ComponentConfig, ComponentLimits, DirGrant, Isolation, ReuseConfig, SocketGrant};
+use crate::config::{ComponentConfig, ComponentLimits, Isolation, ReuseConfig};
 use crate::error::Fault;
-use crate::hosts::Destinations;
+use crate::hosts::{Destinations, WasiGrants};
 use crate::http::{Caller, Client as Peer, Loop, RequestCx};
 use crate::limits;
 use crate::outbound::{Client, Outbound, Policy};
@@ -45,13 +45,12 @@ pub(super) struct Profile {
     pub(super) env: Vec<(String, String)>,
     pub(super) config: BTreeMap<String, String>,
     pub(super) memory_bytes: u64,
-    pub(super) dirs: Vec<DirGrant>,
-    pub(super) sockets: Vec<SocketGrant>,
+    pub(super) wasi: WasiGrants,
     pub(super) destinations: Arc<Destinations>,
 }
 
 impl Profile {
-    fn new(config: &ComponentConfig, shares: &Shares) -> Self {
+    fn new(config: &ComponentConfig, shares: &Shares, wasi: WasiGrants) -> Self {
         let name: Arc<str> = config.name.as_str().into();
         let grants = &config.grants;
         let client = (!grants.http.is_empty()).then(|| {
@@ -71,8 +70,7 @@ impl Profile {
             env: config.env.iter().map(exposed).collect(),
             config: config.config.iter().map(exposed).collect(),
             memory_bytes: config.limits.memory,
-            dirs: grants.dirs.clone(),
-            sockets: grants.sockets.clone(),
+            wasi,
             destinations,
         }
     }
@@ -140,11 +138,11 @@ pub struct Component {
 }
 
 impl Component {
-    pub(super) fn new(pre: Pre, digest: &str, config: &ComponentConfig, shares: Shares) -> Self {
+    pub(super) fn new(pre: Pre, digest: &str, config: &ComponentConfig, wasi: WasiGrants, shares: Shares) -> Self {
         let limits = config.limits.clone();
-        let profile = Arc::new(Profile::new(config, &shares));
-        let warm = (config.isolation == Isolation::Reuse)
-            .then(|| Warm::new(shares.doors, &shares.pool, &shares.metrics));
+        let profile = Arc::new(Profile::new(config, &shares, wasi));
+        let warm =
+            (config.isolation == Isolation::Reuse).then(|| Warm::new(shares.doors, &shares.pool, &shares.metrics));
         let workers = (config.isolation == Isolation::Concurrent)
             .then(|| Workers::new(shares.doors, &shares.pool, &config.reuse));
         let gate = Gate::new(
@@ -244,6 +242,14 @@ impl Component {
         }
     }
 
+    /// Looks at what is only counted when somebody asks.
+    pub(crate) fn observe(&self) {
+        self.profile.destinations.observe();
+        if let Some(workers) = &self.workers {
+            self.metrics.idle_instances(workers.idle());
+        }
+    }
+
     /// Keeps no instance any more: requests that still come have one each.
     pub fn close(&self) {
         if let Some(warm) = &self.warm {
@@ -265,7 +271,7 @@ impl Component {
         let shared = self.alone(cx);
         shared.meter.enter_lane();
         let mut store = self.new_store(shared);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
         let start = async {
             let instance = self.instance_pre().instantiate_async(&mut store);

@@ -134,7 +134,9 @@ fn config(options: EngineOptions, concurrency: bool) -> Config {
 }
 
 fn pool(options: EngineOptions) -> PoolingAllocationConfig {
-    let instances = options.instances;
+    // The places that calls take are fewer: a slot is given back before it is clean, and cannot be had meanwhile.
+    let instances = options.instances.saturating_add(limits::POOL_SPARE_COUNT);
+    let batch = limits::POOL_CLEANED_COUNT as usize;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(limits::CORE_INSTANCES_PER_COMPONENT_COUNT))
@@ -148,12 +150,12 @@ fn pool(options: EngineOptions) -> PoolingAllocationConfig {
         .table_elements(limits::TABLE_ELEMENTS_COUNT)
         .max_memory_size(usize::try_from(limits::MEMORY_BYTES_MAX).unwrap_or(usize::MAX));
     match options.reset {
-        PoolReset::Decommit => pool.decommit_batch_size(32),
+        PoolReset::Decommit => pool.decommit_batch_size(batch),
         PoolReset::Scan => pool
             .linear_memory_keep_resident(2 << 20)
             .table_keep_resident(64 << 10)
             .pagemap_scan(Enabled::Yes)
-            .decommit_batch_size(32),
+            .decommit_batch_size(batch),
     };
     pool
 }

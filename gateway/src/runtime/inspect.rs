@@ -1,8 +1,10 @@
 //! What a component is, before and after it is compiled: its dialect, its handler, its imports and exports.
 
+use super::load_error::LoadError;
 pub use crate::hosts::Import;
 use crate::hosts::Imports;
-use wasmparser::{Encoding, Parser, Payload};
+use std::fmt;
+use wasmparser::{Encoding, Parser, Payload, WasmFeatures};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
@@ -40,19 +42,27 @@ pub enum Handler {
 
 impl Handler {
     fn of(exports: &[String]) -> Option<Self> {
-        let has = |interface: &str, series: &str| {
-            exports.iter().any(|name| {
-                let export = Import {
-                    name: name.clone(),
-                    is_async: false,
-                };
-                export.interface() == interface && export.is_series(series)
-            })
-        };
+        let has = |interface: &str, series: &str| exports.iter().any(|name| is_handler(name, interface, series));
         if has("wasi:http/handler", "0.3") {
             Some(Self::Handler)
         } else {
             has("wasi:http/incoming-handler", "0.2").then_some(Self::IncomingHandler)
+        }
+    }
+
+    /// Whether the export `name` is this handler.
+    pub fn is(self, name: &str) -> bool {
+        match self {
+            Self::IncomingHandler => is_handler(name, "wasi:http/incoming-handler", "0.2"),
+            Self::Handler => is_handler(name, "wasi:http/handler", "0.3"),
+        }
+    }
+
+    /// Which requests its component's instances may share.
+    pub fn isolations(self) -> &'static [&'static str] {
+        match self {
+            Self::IncomingHandler => &["fresh", "reuse"],
+            Self::Handler => &["fresh", "reuse", "concurrent"],
         }
     }
 
@@ -64,6 +74,22 @@ impl Handler {
         }
     }
 }
+
+fn is_handler(name: &str, interface: &str, series: &str) -> bool {
+    let export = Import::named(name);
+    export.interface() == interface && export.is_series(series)
+}
+
+/// The packages of WASI itself, which are released together.
+const STANDARD: [&str; 7] = [
+    "wasi:http",
+    "wasi:cli",
+    "wasi:clocks",
+    "wasi:random",
+    "wasi:io",
+    "wasi:filesystem",
+    "wasi:sockets",
+];
 
 /// Bytes that are no component.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,9 +114,27 @@ pub enum NotAComponent {
     Damaged(String),
 }
 
+/// An import under a name of the component's own, for an interface that it may import several times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its name in the component.
+    pub name: String,
+    /// The interface behind it.
+    pub interface: String,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.interface)
+    }
+}
+
 /// The names at a component's surface, read from its bytes without compiling it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Surface {
+    /// Without those under labels.
+    pub(super) imports: Vec<String>,
+    pub(super) labels: Vec<Label>,
     pub(super) exports: Vec<String>,
     pub(super) dialect: Dialect,
 }
@@ -104,8 +148,11 @@ impl Surface {
             return Err(NotAComponent::NotWasm);
         }
         let damaged = |error: wasmparser::BinaryReaderError| NotAComponent::Damaged(error.to_string());
-        let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0usize);
-        for payload in Parser::new(0).parse_all(wasm) {
+        let (mut imports, mut labels, mut exports, mut depth) = (Vec::new(), Vec::new(), Vec::new(), 0usize);
+        let mut parser = Parser::new(0);
+        // Labels are read, so that they can be told; whether the rest is valid is the compiler's business.
+        parser.set_features(WasmFeatures::default() | WasmFeatures::CM_IMPLEMENTS);
+        for payload in parser.parse_all(wasm) {
             match payload.map_err(damaged)? {
                 Payload::Version {
                     encoding: Encoding::Module,
@@ -117,7 +164,14 @@ impl Surface {
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 1 => {
                     for import in section {
-                        imports.push(import.map_err(damaged)?.name.name.to_owned());
+                        let name = import.map_err(damaged)?.name;
+                        match name.implements {
+                            Some(interface) => labels.push(Label {
+                                name: name.name.to_owned(),
+                                interface: interface.to_owned(),
+                            }),
+                            None => imports.push(name.name.to_owned()),
+                        }
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 1 => {
@@ -128,19 +182,28 @@ impl Surface {
                 _ => {}
             }
         }
-        let is_p3 = |name: &String| {
-            Import {
-                name: name.clone(),
-                is_async: false,
-            }
-            .is_series("0.3")
-        };
+        let is_p3 = |name: &String| Import::named(name).is_series("0.3");
         let dialect = if imports.iter().chain(&exports).any(is_p3) {
             Dialect::P3
         } else {
             Dialect::P2
         };
-        Ok(Self { exports, dialect })
+        Ok(Self {
+            imports,
+            labels,
+            exports,
+            dialect,
+        })
+    }
+
+    /// Standard interfaces in a version that came before its release, which nobody else may stand in for.
+    pub(super) fn pre_releases(&self) -> Vec<String> {
+        let names = self.imports.iter().chain(&self.exports);
+        let is_one = |name: &&String| {
+            let import = Import::named(name);
+            STANDARD.contains(&import.package()) && import.version().contains('-')
+        };
+        names.filter(is_one).cloned().collect()
     }
 
     pub(super) fn handler(&self) -> Option<Handler> {
@@ -149,7 +212,7 @@ impl Surface {
 }
 
 /// Everything `tidegate inspect` prints of a component.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Inspection {
     /// sha256 of the wasm bytes, hex.
     pub digest: String,
@@ -159,10 +222,27 @@ pub struct Inspection {
     pub handler: Option<Handler>,
     /// Its imports, each with whether this gateway serves it.
     pub imports: Vec<(Import, bool)>,
+    /// Its imports under labels.
+    pub labels: Vec<Label>,
     /// Its exports.
     pub exports: Vec<String>,
-    /// Linear memories, and the bytes the largest starts with.
-    pub memories: (u32, u64),
+    /// What an instance needs; `None` where the component does not get as far as being compiled.
+    pub needs: Option<Needs>,
+    /// Why it cannot be served: nothing, where it can.
+    pub problems: Vec<LoadError>,
+}
+
+/// What one instance takes of the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Linear memories.
+    pub memories: u32,
+    /// Bytes that the largest of them starts with.
+    pub memory_bytes: u64,
+    /// Tables.
+    pub tables: u32,
+    /// Places in the pool.
+    pub places: u32,
 }
 
 /// A compiled component's imports, with the dialect of each.
@@ -196,6 +276,29 @@ mod tests {
         ));
         let empty = Surface::read(b"\0asm\x0d\0\x01\0").unwrap();
         assert_eq!((empty.handler(), empty.dialect), (None, Dialect::P2));
+    }
+
+    #[test]
+    fn pre_releases_of_wasi_are_told_apart() {
+        let surface = Surface {
+            imports: [
+                "wasi:io/poll@0.2.0-rc-2023-11-10",
+                "wasi:config/store@0.2.0-rc.1",
+                "wasi:io/poll@0.2.99",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            labels: Vec::new(),
+            exports: vec!["wasi:http/handler@0.3.0-rc-2026-02-09".to_owned()],
+            dialect: Dialect::P2,
+        };
+        assert_eq!(
+            surface.pre_releases(),
+            [
+                "wasi:io/poll@0.2.0-rc-2023-11-10",
+                "wasi:http/handler@0.3.0-rc-2026-02-09"
+            ]
+        );
     }
 
     #[test]

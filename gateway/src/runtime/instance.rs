@@ -50,7 +50,7 @@ impl Drop for Reuse {
 }
 
 impl Instance {
-    /// Makes an instance whose first request is `shared`'s. With a meter it works on several at a time, whose CPU time
+    /// Makes an instance whose first request is `shared`'s; in a box, because it is handed on with every call. With a meter it works on several at a time, whose CPU time
     /// is measured on that.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Instance {
         shared: &Arc<Shared>,
         slot: Slot,
         meter: Option<Arc<Meter>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Box<Self>, Fault> {
         let began = Instant::now();
         let mut store = component.new_store(Arc::clone(shared));
         if let Some(meter) = meter {
@@ -75,7 +75,7 @@ impl Instance {
         let took = began.elapsed();
         component.metrics.instantiate_seconds.record(took);
         shared.cx.timing().instantiate(took);
-        Ok(Self {
+        Ok(Box::new(Self {
             store,
             exports,
             calls: 0,
@@ -86,7 +86,7 @@ impl Instance {
                 metrics: Arc::clone(&component.metrics),
             }),
             _slot: slot,
-        })
+        }))
     }
 
     /// Gives it its next request.

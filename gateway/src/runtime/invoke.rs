@@ -4,11 +4,12 @@
 //! than a tick; it is boxed and shared with nobody until then.
 
 use super::component::{Component, Deadlines};
+use super::desk::Job;
 use super::instance::Instance;
 use super::pool::{Place, Seat};
 use super::run::{Answer, Run, Shared};
 use super::stream::{Guest, GuestBody};
-use super::worker::{Call, Job};
+use super::worker::Call;
 use super::workers::{Desked, Workers};
 use crate::error::Fault;
 use crate::http::{Body, RequestCx};
@@ -212,7 +213,7 @@ impl GuestBody {
 
 /// A guest from its instance's start, where it has none yet, to its end.
 async fn guest(
-    seat: Seat<Instance>,
+    seat: Seat<Box<Instance>>,
     request: Request<Body>,
     shared: Arc<Shared>,
     component: Arc<Component>,

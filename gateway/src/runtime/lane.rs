@@ -27,7 +27,18 @@ struct Shared {
     queues: Mutex<Queues>,
     work: Condvar,
     guests: AtomicUsize,
+    /// Instances that work on several requests, and have work left.
+    busy: AtomicUsize,
     runtime: tokio::runtime::Handle,
+}
+
+/// An instance has work left until this is dropped.
+pub(super) struct Busy(Arc<Shared>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A component, by its address: equal while any of its guests is here, since each guest holds it.
@@ -50,6 +61,7 @@ impl Lane {
             queues: Mutex::new(Queues::default()),
             work: Condvar::new(),
             guests: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
             runtime,
         });
         let spawn = |n: usize| {
@@ -65,6 +77,17 @@ impl Lane {
     /// Guests in the lane now.
     pub fn guests(&self) -> usize {
         self.shared.guests.load(Ordering::Relaxed)
+    }
+
+    /// Guests that go on without a connection: those here, and those with calls of several requests.
+    pub fn unfinished(&self) -> usize {
+        self.guests() + self.shared.busy.load(Ordering::Acquire)
+    }
+
+    /// An instance elsewhere has begun to work; an orderly end waits for it.
+    pub(super) fn busy(&self) -> Busy {
+        self.shared.busy.fetch_add(1, Ordering::AcqRel);
+        Busy(Arc::clone(&self.shared))
     }
 
     /// Takes a guest in. It runs until it ends or its call is stopped; its news come through its shared part.

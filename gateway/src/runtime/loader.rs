@@ -6,12 +6,13 @@
 use super::artifact::Artifact;
 use super::component::{Component, Pre};
 use super::engine::{Engines, swap_in_use};
-use super::inspect::{self, Dialect, Handler, Inspection, NotAComponent, Surface};
+use super::inspect::{self, Dialect, Handler, Import, Inspection, Needs, Surface};
 use super::lane::Lane;
+use super::load_error::LoadError;
 use super::pool::Pool;
 use super::store::StoreCtx;
-use crate::config::{ComponentConfig, ConfigError, Isolation, PoolReset};
-use crate::hosts::{Host, WasiConfig, WasiHttp, WasiLogging, WasiStandard};
+use crate::config::{ComponentConfig, Isolation, PoolReset};
+use crate::hosts::{Host, Imports, WasiConfig, WasiGrants, WasiHttp, WasiLogging, WasiStandard};
 use crate::limits;
 use crate::outbound::Outbound;
 use crate::telemetry::metrics::Registry;
@@ -23,111 +24,48 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wasmtime::component::{Component as Compiled, InstancePre, Linker};
 
-/// Why a component cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Longer than a component may be.
-    #[error("{path} holds {bytes} bytes, and a component may have at most {max}", max = limits::COMPONENT_BYTES)]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        bytes: u64,
-    },
-    /// No component at all.
-    #[error(transparent)]
-    NotAComponent(#[from] NotAComponent),
-    /// The compiler or validator refused it.
-    #[error("the component does not compile: {0}")]
-    Invalid(String),
-    /// It can be called for nothing we know.
-    #[error(
-        "the component exports no handler Tidegate can call: it needs wasi:http/incoming-handler@0.2 or \
-         wasi:http/handler@0.3, and exports {}", list(.exports)
-    )]
-    NoHandler {
-        /// What it does export.
-        exports: Vec<String>,
-    },
-    /// An instance of WASI 0.2 works on one request at a time.
-    #[error(
-        "`isolation = \"concurrent\"` needs a component that exports wasi:http/handler@0.3, and this one has {}: use \
-         \"reuse\"", .handler.as_str()
-    )]
-    NotConcurrent {
-        /// What it has.
-        handler: Handler,
-    },
-    /// It imports what nobody here serves.
-    #[error(
-        "the component imports {}, which this version of Tidegate does not serve: build it without, or compose \
-         it with a component that provides it (`wac plug`)", list(.imports)
-    )]
-    Unserved {
-        /// The imports.
-        imports: Vec<String>,
-    },
-    /// The names are served and a type does not fit.
-    #[error("the component does not link: {0}")]
-    Link(String),
-    /// Its memory limit is below what it starts with.
-    #[error(
-        "the component starts with {needs} bytes of memory and its limit is {max}: raise \
-         limits.memory of this component"
-    )]
-    Memory {
-        /// Bytes at its start.
-        needs: u64,
-        /// The configured limit.
-        max: u64,
-    },
-    /// It needs more places than the whole pool has.
-    #[error("the component needs {needs} places in the pool, which has {has}: it has too many memories or tables")]
-    Pool {
-        /// Memories or tables it needs.
-        needs: u32,
-        /// Places of the pool.
-        has: u32,
-    },
-    /// It cannot be started even once.
-    #[error("the component does not start: {0}")]
-    Start(String),
-    #[cfg_attr(
-        feature = "jit",
-        allow(dead_code, reason = "with a compiler nothing is ever not compiled")
-    )]
-    /// This binary has no compiler, and the cache does not hold the component.
-    #[error(
-        "the component is not in the compiled cache {cache}, and this binary has no compiler: run `tidegate \
-         compile` of a full build on this data_dir first"
-    )]
-    NotCompiled {
-        /// The cache's folder.
-        cache: PathBuf,
-    },
-    /// The compiled cache cannot be used.
-    #[error("the compiled cache {path} cannot be used: {source}")]
-    Cache {
-        /// The folder or file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+/// Whether its imports are of a kind that can be linked at all.
+fn can_be_linked(surface: &Surface) -> Result<(), LoadError> {
+    let interfaces = surface.pre_releases();
+    if !surface.labels.is_empty() {
+        Err(LoadError::Labelled {
+            labels: surface.labels.clone(),
+        })
+    } else if !interfaces.is_empty() {
+        Err(LoadError::PreRelease { interfaces })
+    } else {
+        Ok(())
+    }
 }
 
-impl LoadError {
-    /// The error at the line that names the component's source, as configuration errors are told.
-    pub fn at(&self, component: &ComponentConfig) -> ConfigError {
-        ConfigError::new(component.location.clone(), self.to_string())
-            .label(format!("component `{}` cannot be served", component.name))
+/// What it is called for, where its instances may be shared as `config` says.
+fn handler_for(surface: &Surface, config: &ComponentConfig) -> Result<Handler, LoadError> {
+    let handler = surface.handler().ok_or_else(|| LoadError::NoHandler {
+        exports: surface.exports.clone(),
+    })?;
+    if config.isolation == Isolation::Concurrent && handler != Handler::Handler {
+        return Err(LoadError::NotConcurrent { handler });
+    }
+    Ok(handler)
+}
+
+/// The imports that nobody here serves.
+fn unserved(imports: &Imports, served: &BTreeSet<String>) -> Vec<String> {
+    let unserved = imports.iter().filter(|import| !served.contains(&import.name));
+    unserved.map(|import| import.name.clone()).collect()
+}
+
+/// Places in the pool: the engine's has one memory and two tables for each.
+fn places(required: &wasmtime::ResourcesRequired) -> u32 {
+    required.num_memories.max(required.num_tables.div_ceil(2)).max(1)
+}
+
+fn needs(required: &wasmtime::ResourcesRequired) -> Needs {
+    Needs {
+        memories: required.num_memories,
+        memory_bytes: starting_bytes(required),
+        tables: required.num_tables,
+        places: places(required),
     }
 }
 
@@ -139,20 +77,13 @@ fn starting_bytes(required: &wasmtime::ResourcesRequired) -> u64 {
         .saturating_mul(limits::WASM_PAGE_BYTES)
 }
 
-fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        names.join(", ")
-    }
-}
-
 /// Makes components for both engines.
 pub struct Loader {
     engines: Arc<Engines>,
     pools: [Pool; 2],
     lane: Arc<Lane>,
     registry: Arc<Registry>,
+    data_dir: PathBuf,
     cache: PathBuf,
     hosts: Vec<Box<dyn Host<StoreCtx>>>,
     outbound: Arc<Outbound>,
@@ -182,6 +113,7 @@ impl Loader {
             pools: [Pool::new(instances), Pool::new(instances)],
             lane,
             registry,
+            data_dir: data_dir.to_owned(),
             cache,
             outbound,
             doors: 1,
@@ -212,14 +144,9 @@ impl Loader {
     /// Every reason in [`LoadError`].
     pub fn load(&self, artifact: &Artifact, config: &ComponentConfig) -> Result<Component, LoadError> {
         let surface = Surface::read(artifact.wasm())?;
-        let Some(handler) = surface.handler() else {
-            return Err(LoadError::NoHandler {
-                exports: surface.exports,
-            });
-        };
-        if config.isolation == Isolation::Concurrent && handler != Handler::Handler {
-            return Err(LoadError::NotConcurrent { handler });
-        }
+        can_be_linked(&surface)?;
+        let handler = handler_for(&surface, config)?;
+        let wasi = WasiGrants::new(&config.grants, &self.outbound, &self.data_dir)?;
         let compiled = self.compiled(artifact, surface.dialect)?;
         let weight = self.weigh(&compiled, config)?;
         let pre = self.link(&compiled, surface.dialect)?;
@@ -228,6 +155,7 @@ impl Loader {
             pre,
             artifact.digest(),
             config,
+            wasi,
             super::component::Shares {
                 pool: self.pool(surface.dialect).clone(),
                 weight,
@@ -248,20 +176,47 @@ impl Loader {
     /// As [`Self::load`], for what concerns compiling.
     pub fn compile(&self, artifact: &Artifact) -> Result<(), LoadError> {
         let surface = Surface::read(artifact.wasm())?;
+        can_be_linked(&surface)?;
         self.compiled(artifact, surface.dialect).map(drop)
     }
 
-    /// What `artifact` is, imports and exports.
+    /// What `artifact` is, imports and exports, and what would keep it from being served as `config` says.
     ///
     /// # Errors
     /// When it is no component or does not compile; what it lacks to be served is in the answer.
-    pub fn inspect(&self, artifact: &Artifact) -> Result<Inspection, LoadError> {
+    pub fn inspect(&self, artifact: &Artifact, config: &ComponentConfig) -> Result<Inspection, LoadError> {
         let surface = Surface::read(artifact.wasm())?;
-        let compiled = self.compiled(artifact, surface.dialect)?;
-        let engine = self.engines.get(surface.dialect);
-        let imports = inspect::imports(&compiled, engine);
+        let mut problems = Vec::new();
+        problems.extend(can_be_linked(&surface).err());
+        problems.extend(handler_for(&surface, config).err());
+        problems.extend(
+            WasiGrants::new(&config.grants, &self.outbound, &self.data_dir)
+                .err()
+                .map(LoadError::Dir),
+        );
+        // Without bindings the compiler has no use for labels, and refuses them.
+        let compiled = match surface.labels.is_empty() {
+            true => Some(self.compiled(artifact, surface.dialect)?),
+            false => None,
+        };
+        let imports = match &compiled {
+            Some(compiled) => inspect::imports(compiled, self.engines.get(surface.dialect)),
+            None => Imports::new(surface.imports.iter().map(|name| Import::named(name)).collect()),
+        };
         let (_, served) = self.linker(&imports, surface.dialect)?;
-        let required = compiled.resources_required();
+        let unserved = unserved(&imports, &served);
+        if !unserved.is_empty()
+            && !problems
+                .iter()
+                .any(|problem| matches!(problem, LoadError::PreRelease { .. }))
+        {
+            problems.push(LoadError::Unserved { imports: unserved });
+        }
+        problems.extend(
+            compiled
+                .as_ref()
+                .and_then(|compiled| self.weigh(compiled, config).err()),
+        );
         Ok(Inspection {
             digest: artifact.digest().to_owned(),
             dialect: surface.dialect,
@@ -270,8 +225,10 @@ impl Loader {
                 .iter()
                 .map(|import| (import.clone(), served.contains(&import.name)))
                 .collect(),
+            labels: surface.labels,
             exports: surface.exports,
-            memories: required.map_or((0, 0), |required| (required.num_memories, starting_bytes(&required))),
+            needs: compiled.and_then(|compiled| compiled.resources_required().as_ref().map(needs)),
+            problems,
         })
     }
 
@@ -313,8 +270,7 @@ impl Loader {
                 max: config.limits.memory,
             });
         }
-        // The engine pool has one memory and two tables for each place.
-        let weight = required.num_memories.max(required.num_tables.div_ceil(2)).max(1);
+        let weight = places(&required);
         let has = self.engines.options().instances;
         if weight > has {
             Err(LoadError::Pool { needs: weight, has })
@@ -326,11 +282,7 @@ impl Loader {
     fn link(&self, compiled: &Compiled, dialect: Dialect) -> Result<InstancePre<StoreCtx>, LoadError> {
         let imports = inspect::imports(compiled, self.engines.get(dialect));
         let (linker, served) = self.linker(&imports, dialect)?;
-        let unserved: Vec<_> = imports
-            .iter()
-            .filter(|i| !served.contains(&i.name))
-            .map(|i| i.name.clone())
-            .collect();
+        let unserved = unserved(&imports, &served);
         if !unserved.is_empty() {
             return Err(LoadError::Unserved { imports: unserved });
         }
@@ -339,11 +291,7 @@ impl Loader {
             .map_err(|error| LoadError::Link(format!("{error:#}")))
     }
 
-    fn linker(
-        &self,
-        imports: &crate::hosts::Imports,
-        dialect: Dialect,
-    ) -> Result<(Linker<StoreCtx>, BTreeSet<String>), LoadError> {
+    fn linker(&self, imports: &Imports, dialect: Dialect) -> Result<(Linker<StoreCtx>, BTreeSet<String>), LoadError> {
         let mut linker = Linker::new(self.engines.get(dialect));
         let mut served = BTreeSet::new();
         for host in &self.hosts {

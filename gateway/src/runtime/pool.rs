@@ -3,11 +3,13 @@
 use crate::error::Fault;
 use crate::http::Timing;
 use crate::telemetry::metrics::{ComponentMetrics, GaugeGuard};
+use futures_util::future::{Either, select};
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 /// Instances that hold places without a call, and can give them up for one.
 pub(super) trait Idle: Send + Sync {
@@ -24,6 +26,8 @@ struct Inner {
     is_open: AtomicBool,
     /// Calls that wait for a permit now.
     waiting: AtomicUsize,
+    /// Told while calls wait: an instance that is not given up may take one more of them.
+    room: Notify,
     /// Looked at only when no permit is free.
     idle: Mutex<Vec<Weak<dyn Idle>>>,
 }
@@ -35,6 +39,7 @@ impl Pool {
             permits: Arc::new(Semaphore::new(instances as usize)),
             is_open: AtomicBool::new(true),
             waiting: AtomicUsize::new(0),
+            room: Notify::const_new(),
             idle: Mutex::default(),
         }))
     }
@@ -52,6 +57,11 @@ impl Pool {
     /// Whether calls are waiting for a place: then no instance is kept idle.
     pub(super) fn is_wanted(&self) -> bool {
         self.0.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// An instance that calls may share has room for one more.
+    pub(super) fn has_room(&self) {
+        self.0.room.notify_waiters();
     }
 
     /// Makes the places of `idle` instances available to whoever finds the pool empty.
@@ -77,7 +87,8 @@ impl Pool {
         };
         all.reverse();
         // Outside the lock: dropping an instance cleans its memory.
-        all.iter().any(|idle| idle.upgrade().is_some_and(|idle| idle.give_up_one()))
+        all.iter()
+            .any(|idle| idle.upgrade().is_some_and(|idle| idle.give_up_one()))
     }
 
     fn try_slot(&self, weight: u32) -> Result<Slot, TryAcquireError> {
@@ -90,23 +101,33 @@ impl Pool {
         }
     }
 
-    async fn slot(&self, weight: u32) -> Result<Slot, Fault> {
-        let waiting = Counted::enter(&self.0.waiting, usize::MAX);
-        // An instance that became idle before this call was counted is still to be had.
-        if let Ok(slot) = self.try_slot(weight) {
-            return Ok(slot);
+    /// What `warm` has, or places for a new instance, whichever is there first.
+    async fn seat<W>(&self, weight: u32, warm: &mut impl FnMut() -> Option<W>) -> Result<Seat<W>, Fault> {
+        let _waiting = Counted::enter(&self.0.waiting, usize::MAX);
+        let mut permit = pin!(Arc::clone(&self.0.permits).acquire_many_owned(weight));
+        loop {
+            let mut room = pin!(self.0.room.notified());
+            room.as_mut().enable();
+            // What came free before this call was counted is still to be had.
+            if let Some(warm) = warm() {
+                return Ok(Seat::Warm(warm));
+            }
+            if let Ok(slot) = self.try_slot(weight) {
+                return Ok(Seat::New(slot));
+            }
+            if let Either::Left((permit, _)) = select(permit.as_mut(), room).await {
+                let permit = permit.map_err(|_| Fault::Shutdown)?;
+                return Ok(Seat::New(Slot { _permit: permit }));
+            }
         }
-        let permit = Arc::clone(&self.0.permits).acquire_many_owned(weight).await;
-        drop(waiting);
-        Ok(Slot {
-            _permit: permit.map_err(|_| Fault::Shutdown)?,
-        })
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("free", &self.free()).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("free", &self.free())
+            .finish_non_exhaustive()
     }
 }
 
@@ -209,10 +230,7 @@ impl Gate {
                 .acquire_owned()
                 .await
                 .map_err(|_| Fault::Shutdown)?;
-            if let Some(warm) = warm() {
-                return Ok((component, Seat::Warm(warm)));
-            }
-            Ok((component, Seat::New(self.pool.slot(self.weight).await?)))
+            Ok((component, self.pool.seat(self.weight, warm).await?))
         };
         let entered = tokio::time::timeout(self.queue_time, both)
             .await
@@ -224,12 +242,9 @@ impl Gate {
     }
 
     /// Another instance for a call that has its place already and lost its first.
-    pub(super) async fn seat<W>(&self, warm: impl FnOnce() -> Option<W>) -> Result<Seat<W>, Fault> {
-        if let Some(warm) = warm() {
-            return Ok(Seat::Warm(warm));
-        }
-        let slot = tokio::time::timeout(self.queue_time, self.pool.slot(self.weight)).await;
-        slot.unwrap_or(Err(Fault::Saturated)).map(Seat::New)
+    pub(super) async fn seat<W>(&self, mut warm: impl FnMut() -> Option<W>) -> Result<Seat<W>, Fault> {
+        let seat = tokio::time::timeout(self.queue_time, self.pool.seat(self.weight, &mut warm)).await;
+        seat.unwrap_or(Err(Fault::Saturated))
     }
 }
 

@@ -4,7 +4,7 @@
 use super::component::Profile;
 use super::run::{Meter, Shared};
 use super::sharing::Sharing;
-use crate::hosts::{ConfigView, GuestLog, LogOwner, LogScope, LogView, Outgoing, Tasks};
+use crate::hosts::{ConfigView, GuestLog, LogOwner, LogScope, LogView, NamesView, Outgoing, SocketNames, Tasks};
 use crate::limits;
 use crate::telemetry::metrics::Retirement;
 use std::any::Any;
@@ -34,6 +34,7 @@ pub struct StoreCtx {
 struct Wasi {
     ctx: WasiCtx,
     owner: Arc<LogOwner>,
+    names: Option<Arc<SocketNames>>,
 }
 
 impl StoreCtx {
@@ -81,12 +82,19 @@ impl StoreCtx {
     }
 
     /// An instance that works on several requests has none now: nothing of them is kept.
-    pub(super) fn rest(&mut self) {
-        self.serve(None);
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub(super) fn rest(&mut self) -> Result<(), Retirement> {
         self.memory.was_refused = false;
         if let Some(sharing) = &mut self.sharing {
             drop(sharing.forget());
         }
+        self.end()
+    }
+
+    pub(super) fn has_grown(&self) -> bool {
+        self.memory.has_grown()
     }
 
     pub(super) fn sharing(&mut self) -> Option<&mut Sharing> {
@@ -173,22 +181,23 @@ impl std::fmt::Debug for StoreCtx {
 
 fn wasi(profile: &Profile, scope: LogScope) -> Wasi {
     let owner = LogOwner::new(scope);
-    // The builder starts from nothing: no preopens, no sockets, no host environment. Names are not resolved and
-    // TCP and UDP are switched off, so their calls answer access-denied.
+    // The builder starts from nothing: no folders, no sockets, no host environment, and an empty stdin.
     let mut builder = WasiCtx::builder();
     builder
         .stdout(GuestLog::new(Arc::clone(&owner), "stdout"))
         .stderr(GuestLog::new(Arc::clone(&owner), "stderr"));
     builder.args(&profile.args).envs(&profile.env);
-    builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    let names = profile.wasi.give(&profile.name, &mut builder);
     Wasi {
         ctx: builder.build(),
         owner,
+        names,
     }
 }
 
-impl WasiView for StoreCtx {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
+impl StoreCtx {
+    /// The standard interfaces, made where nobody has asked for them yet.
+    fn wasi(&mut self) -> (&mut Wasi, &mut ResourceTable) {
         let Self {
             profile,
             request,
@@ -200,10 +209,23 @@ impl WasiView for StoreCtx {
         // A stream's lines do not say which of several requests they are about.
         let request = request.as_deref().filter(|_| sharing.is_none());
         let wasi = built.get_or_insert_with(|| wasi(profile, scope(profile, request)));
+        (wasi, table)
+    }
+}
+
+impl WasiView for StoreCtx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let (wasi, table) = self.wasi();
         WasiCtxView {
             ctx: &mut wasi.ctx,
             table,
         }
+    }
+}
+
+impl NamesView for StoreCtx {
+    fn socket_names(&mut self) -> Option<Arc<SocketNames>> {
+        self.wasi().0.names.clone()
     }
 }
 

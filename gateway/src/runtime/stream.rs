@@ -173,8 +173,15 @@ impl GuestBody {
         self.failed.take()
     }
 
+    /// Frames that were taken and are to be taken again.
     pub(super) fn put_back(&mut self, frames: VecDeque<Frame<Bytes>>) {
+        let bytes: u64 = frames.iter().map(length).sum();
+        self.left = self.left.map(|left| left.saturating_add(bytes));
         self.ahead = frames;
+    }
+
+    fn took(&mut self, frame: &Frame<Bytes>) {
+        self.left = self.left.map(|left| left.saturating_sub(length(frame)));
     }
 
     /// The body ended: well only if its guest did not fail. A guest that still runs may finish by itself.
@@ -206,6 +213,7 @@ impl HttpBody for GuestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if let Some(frame) = this.ahead.pop_front() {
+            this.took(&frame);
             return Poll::Ready(Some(Ok(frame)));
         }
         if this.done {
@@ -218,8 +226,7 @@ impl HttpBody for GuestBody {
         match frame {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(frame))) => {
-                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-                this.left = this.left.map(|left| left.saturating_sub(bytes));
+                this.took(&frame);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -258,6 +265,11 @@ impl Drop for GuestBody {
             std::mem::replace(&mut self.guest, Guest::Ended(Ok(()))).detach(None);
         }
     }
+}
+
+/// Its bytes of body.
+fn length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
 async fn next_frame(body: &mut WasiBody) -> Option<Result<Frame<Bytes>, wasmtime_wasi_http::Error>> {

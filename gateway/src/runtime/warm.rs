@@ -18,7 +18,7 @@ pub(super) struct Warm {
 }
 
 struct Resting {
-    instance: Instance,
+    instance: Box<Instance>,
     since: Instant,
     _counted: GaugeGuard,
 }
@@ -49,12 +49,12 @@ impl Warm {
     }
 
     /// An idle instance: this core's, else another's, which is still ten times cheaper than a new one.
-    pub(super) fn take(&self) -> Option<Instance> {
+    pub(super) fn take(&self) -> Option<Box<Instance>> {
         self.idle.find(Vec::pop).map(|resting| resting.instance)
     }
 
     /// Keeps an instance for the next call, unless its place is wanted elsewhere.
-    pub(super) fn give(&self, place: usize, mut instance: Instance) {
+    pub(super) fn give(&self, place: usize, mut instance: Box<Instance>) {
         if self.is_closed.load(Ordering::Acquire) {
             return instance.retire(Retirement::Replaced);
         }
@@ -76,7 +76,9 @@ impl Warm {
     /// Retires what has been idle for this long.
     pub(super) fn expire(&self, age: Duration) {
         let now = Instant::now();
-        self.retire(Retirement::Idle, |resting| now.saturating_duration_since(resting.since) >= age);
+        self.retire(Retirement::Idle, |resting| {
+            now.saturating_duration_since(resting.since) >= age
+        });
     }
 
     /// Retires everything, now and from now on: the component is out of force.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 /// Workers that take requests. A worker is polled by the runtime it was started on, so each core has its own.
 pub(super) struct Workers {
     open: PerCore<Vec<Open>>,
+    pool: Pool,
     reuse: ReuseConfig,
     is_closed: AtomicBool,
 }
@@ -51,6 +52,7 @@ impl Workers {
     pub(super) fn new(doors: usize, pool: &Pool, reuse: &ReuseConfig) -> Arc<Self> {
         let workers = Arc::new(Self {
             open: PerCore::new(doors),
+            pool: pool.clone(),
             reuse: reuse.clone(),
             is_closed: AtomicBool::new(false),
         });
@@ -63,10 +65,34 @@ impl Workers {
     pub(super) fn find(&self) -> Option<Desked> {
         self.open
             .at(self.open.here(), |open| {
-                let at = open.iter().position(|one| one.worker.desk.active() < self.reuse.concurrent)?;
+                let at = open.iter().position(|one| self.is_free(&one.worker))?;
                 Some(self.assign(open, at))
             })
             .flatten()?
+    }
+
+    fn is_free(&self, worker: &Worker) -> bool {
+        !worker.desk.is_closed() && worker.desk.active() < self.reuse.concurrent
+    }
+
+    /// A worker has room again. Where calls wait for places in the pool, one without calls gives its own up, and one
+    /// with some may be what they wait for.
+    pub(super) fn has_room(&self, worker: &Arc<Worker>) {
+        if !self.pool.is_wanted() || worker.desk.is_closed() {
+            return;
+        }
+        if worker.desk.active() == 0 {
+            self.remove(worker);
+            worker.desk.close(Retirement::Reclaimed);
+        } else {
+            self.pool.has_room();
+        }
+    }
+
+    /// Workers without a call.
+    pub(super) fn idle(&self) -> usize {
+        let idle = |open: &mut Vec<Open>| open.iter().filter(|one| one.worker.desk.active() == 0).count();
+        self.open.places().filter_map(|place| self.open.at(place, idle)).sum()
     }
 
     /// Gives the worker at `at` one more request; with its last one it leaves the list.
@@ -83,7 +109,12 @@ impl Workers {
     }
 
     /// Starts a worker on this thread's runtime, for this first request.
-    pub(super) fn start(self: &Arc<Self>, component: &Arc<Component>, slot: Slot, first: &Arc<Shared>) -> Option<Desked> {
+    pub(super) fn start(
+        self: &Arc<Self>,
+        component: &Arc<Component>,
+        slot: Slot,
+        first: &Arc<Shared>,
+    ) -> Option<Desked> {
         let worker = Worker::start(component, self, slot, first);
         self.open
             .at(self.open.here(), |open| {
@@ -108,9 +139,13 @@ impl Workers {
         }
     }
 
-    /// Retires workers that had no request for this long.
+    /// Retires workers that had no request for this long, and has the other idle ones let go of their last requests.
     pub(super) fn expire(&self, age: Duration) {
         let now = Instant::now();
+        for place in self.open.places() {
+            self.open
+                .at(place, |open| open.iter().for_each(|one| one.worker.desk.look()));
+        }
         self.close_those(Retirement::Idle, |one| {
             one.worker.desk.active() == 0 && now.saturating_duration_since(one.used) >= age
         });

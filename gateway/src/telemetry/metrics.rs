@@ -18,8 +18,8 @@ use std::time::Duration;
 use ::metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use self::histogram::{DURATION_BOUNDS, Family, Histogram, STEP_BOUNDS};
 pub(crate) use self::component::{CancelCause, ComponentMetrics, OutgoingResult, Retirement};
+use self::histogram::{DURATION_BOUNDS, Family, Histogram, STEP_BOUNDS};
 pub(crate) use self::listener::{ListenerMetrics, TimeoutKind};
 use self::names::{COUNTERS, CPU_SECONDS, GAUGES, INSTANTIATE_SECONDS, QUEUE_SECONDS, REQUEST_SECONDS};
 use crate::limits;

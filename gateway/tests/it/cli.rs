@@ -147,59 +147,6 @@ fn a_component_that_needs_more_memory_than_its_limit_is_refused_at_load() {
 }
 
 #[test]
-fn inspect_prints_what_a_component_is() {
-    let ran = run(["inspect".as_ref(), guest("hello").as_os_str()]);
-    let text = &ran.exited(0).stdout;
-    for part in [
-        "sha256:",
-        "wasi:http/incoming-handler@0.2",
-        "starting with 1114112 bytes",
-        "served     wasi:io/poll@0.2",
-    ] {
-        assert!(text.contains(part), "{part:?} is not in\n{text}");
-    }
-    let said = run(["inspect".as_ref(), guest("hello-p3").as_os_str(), "--json".as_ref()])
-        .exited(0)
-        .json();
-    assert_eq!(said["handler"], "wasi:http/handler@0.3");
-    assert!(
-        said["exports"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|name| name.as_str().unwrap().starts_with("wasi:http/"))
-    );
-    let access = |said: &serde_json::Value, name: &str| {
-        let imports = said["imports"].as_array().unwrap();
-        let import = imports
-            .iter()
-            .find(|import| import["name"].as_str().unwrap().starts_with(name));
-        import.unwrap_or_else(|| panic!("{name} is not in {said}"))["access"].clone()
-    };
-    let said = run([
-        "inspect".as_ref(),
-        guest("imports-unknown").as_os_str(),
-        "--json".as_ref(),
-    ])
-    .exited(0)
-    .json();
-    assert_eq!(access(&said, "example:nowhere/thing"), "not served");
-    let said = run([
-        "inspect".as_ref(),
-        guest("fs-and-sockets").as_os_str(),
-        "--json".as_ref(),
-    ])
-    .exited(0)
-    .json();
-    assert_eq!(access(&said, "wasi:sockets/tcp@"), "denied");
-    assert_eq!(access(&said, "wasi:clocks/"), "served");
-    run(["inspect".as_ref(), guest("core-module").as_os_str()])
-        .exited(65)
-        .complained("not a component");
-    run(["inspect", "/nowhere.wasm"]).exited(66);
-}
-
-#[test]
 fn explain_says_which_route_wins_and_why() {
     let folder = folder();
     let routes =

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each line may name itself and the lines above it. What shares a line does not name one another.
-const ORDER: [&[&str]; 13] = [
-    &["limits", "error", "config"],
+const ORDER: [&[&str]; 14] = [
+    &["limits", "error", "config", "per_core"],
     &["telemetry"],
     &["http"],
+    &["outbound"],
     &["stores"],
     &["hosts"],
     &["runtime"],

@@ -3,6 +3,8 @@
 //! Statuses are asserted; how much slower the good one gets is printed, because only a quiet machine can promise it:
 //! the goal is a p99 under the larger of three times what it is alone and 20 ms more.
 
+mod everything;
+
 use crate::support::command::tidegate;
 use crate::support::loader::{Answer, Load, Loader, Report};
 use crate::support::{Gateway, Raw, guest, turn};

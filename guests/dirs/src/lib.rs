@@ -5,6 +5,8 @@
 //! - `GET /stat?path=`: `{"kind":…,"bytes":…}`, of what a symbolic link points to
 //! - `PUT /write?path=`: the request's body becomes the file; answers the bytes written
 //! - `DELETE /remove?path=`: removes the file
+//! - `POST /rename?path=&to=`: gives it another name; both are whole paths
+//! - `POST /symlink?path=&to=`: makes a symbolic link at `path`, in the first directory, that leads to `to`
 //!
 //! An error is 404 (not found), 403 (permission denied) or 500, with the error's kind and message.
 
@@ -12,6 +14,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 
 use support::json::Value;
+use support::wasip2::filesystem::preopens;
+use support::wasip2::filesystem::types::ErrorCode as FsError;
 use support::{CHUNK_BYTES, Head, Request, Responder};
 
 support::serve!(answer);
@@ -28,12 +32,36 @@ fn answer(request: Request, out: Responder) {
         ("GET", "/stat") => stat(&target),
         ("PUT", "/write") => write(&target, request),
         ("DELETE", "/remove") => fs::remove_file(&target).map(|()| "removed\n".to_owned()),
-        _ => return out.text(404, "GET /list /read /escape /stat, PUT /write or DELETE /remove\n"),
+        ("POST", "/rename") => fs::rename(&target, to(&request)).map(|()| "renamed\n".to_owned()),
+        ("POST", "/symlink") => symlink(&target, &to(&request)).map(|()| "linked\n".to_owned()),
+        _ => {
+            return out.text(
+                404,
+                "GET /list /read /escape /stat, PUT /write, POST /rename /symlink, DELETE /remove\n",
+            );
+        }
     };
     match done {
         Ok(text) => out.text(200, &text),
         Err(error) => fail(&error, out),
     }
+}
+
+fn to(request: &Request) -> String {
+    request.query("to").unwrap_or_default()
+}
+
+/// The standard library makes no links on this target yet.
+fn symlink(path: &str, to: &str) -> io::Result<()> {
+    let directories = preopens::get_directories();
+    let (directory, _) = directories
+        .first()
+        .ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
+    directory.symlink_at(to, path).map_err(|code| match code {
+        FsError::NotPermitted | FsError::Access => io::Error::new(ErrorKind::PermissionDenied, code.name()),
+        FsError::NoEntry => io::Error::new(ErrorKind::NotFound, code.name()),
+        _ => io::Error::other(code.name()),
+    })
 }
 
 fn fail(error: &io::Error, out: Responder) {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{ConfigErrors, Isolation, ReportStyle};
 use clap::{Args as _, FromArgMatches as _};
+use std::path::Path;
 
 fn parse(args: &[&str]) -> Result<Serve, clap::Error> {
     let command = Serve::augment_args(clap::Command::new("serve"));

@@ -3,8 +3,8 @@
 use super::Sending;
 use super::error::code;
 use crate::http::{Caller, RequestCx};
-use crate::outbound::{Client, DeniedReason, ResponseBody, SendError, Timeouts};
 use crate::limits;
+use crate::outbound::{Client, DeniedReason, ResponseBody, SendError, Timeouts};
 use crate::telemetry::metrics::{ComponentMetrics, OutgoingResult};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -50,6 +50,12 @@ impl Destinations {
     pub(crate) fn close_idle(&self) {
         if let Some(client) = &self.client {
             client.close_idle(limits::OUTGOING_IDLE_TIME);
+        }
+    }
+
+    /// Counts the connections that are open.
+    pub(crate) fn observe(&self) {
+        if let Some(client) = &self.client {
             self.metrics.outgoing_connections(client.connections());
         }
     }
@@ -233,7 +239,9 @@ impl Body for Ending {
             this.body = None;
             return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
         }
-        Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(code)))
+        Pin::new(body)
+            .poll_frame(cx)
+            .map(|frame| frame.map(|frame| frame.map_err(code)))
     }
 
     fn is_end_stream(&self) -> bool {

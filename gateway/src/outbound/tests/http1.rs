@@ -258,7 +258,7 @@ async fn nobody_listening_is_said_so() {
 async fn localhost_is_this_machine_without_dns() {
     let origin = Origin::answering(OK).await;
     let nobody = Dns::Servers(vec!["127.0.0.1:9".parse().unwrap()]);
-    let client: Arc<Client<Sent>> = Client::new(Outbound::new(nobody).unwrap(), local(), 4, 1);
+    let client: Arc<Client<Sent>> = Client::new(Outbound::new(nobody), local(), 4, 1);
     for host in ["localhost", "LOCALHOST.", "a.b.localhost"] {
         let uri = format!("http://{host}:{}/", origin.address.port());
         assert_eq!(text(client.send(get(uri), patient()).await.unwrap()).await, "ok");

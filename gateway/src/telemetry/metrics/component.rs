@@ -18,7 +18,7 @@ pub(crate) enum CancelCause {
 
 impl CancelCause {
     /// In the order of the counters that [`ComponentMetrics::cancelled`] indexes by discriminant.
-    const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::ClientGone,
         Self::Deadline,
         Self::BodyDeadline,
@@ -192,6 +192,11 @@ impl ComponentMetrics {
     /// Connections that its outgoing requests have open.
     pub(crate) fn outgoing_connections(&self, count: usize) {
         self.outgoing_connections.set(count as f64);
+    }
+
+    /// Instances kept for the next call, where they are looked at from outside.
+    pub(crate) fn idle_instances(&self, count: usize) {
+        self.idle_instances.set(count as f64);
     }
 
     /// One reusable instance that is gone, and why.

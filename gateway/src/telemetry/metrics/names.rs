@@ -95,7 +95,7 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ),
     (
         "tidegate_component_outgoing_connections",
-        "Connections open for a component's outgoing requests; looked at every second.",
+        "Connections open for a component's outgoing requests.",
     ),
     ("tidegate_component_queue_length", "Calls waiting for a place."),
     (

@@ -139,10 +139,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let ended = self.child.try_wait();
         // Gone already is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
+            if let Ok(Some(status)) = ended {
+                eprintln!("---- tidegate had ended before: {status}");
+            }
             let lines = self.stderr.all();
             let tail = lines
                 .iter()

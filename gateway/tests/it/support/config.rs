@@ -59,6 +59,17 @@ impl Component {
         self.within("limits", key, value)
     }
 
+    /// Which requests may share an instance: `fresh`, `reuse` or `concurrent`.
+    pub(crate) fn isolation(self, isolation: &str) -> Self {
+        self.set("isolation", isolation)
+    }
+
+    /// How long a shared instance is kept, in TOML: `{ requests = 4, idle = '1s' }`.
+    #[track_caller]
+    pub(crate) fn reuse(self, reuse: &str) -> Self {
+        self.set("reuse", inline(reuse))
+    }
+
     pub(crate) fn config(self, key: &str, value: impl Into<Value>) -> Self {
         self.within("config", key, value)
     }

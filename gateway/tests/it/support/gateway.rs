@@ -1,9 +1,9 @@
 //! A gateway under test: configured in a few words, started as a process, asked and watched from outside.
 
-use super::command::{Running, run, tidegate};
+use super::command::{Ran, Running, run, tidegate};
 use super::config::{Component, entry, inline, least, list};
 use super::raw::{Raw, Response};
-use super::turn::{self, Beside};
+use super::turn::{self, Alone, Beside};
 use super::{guest, wait};
 use rustix::process::Signal;
 use serde_json::Value as Json;
@@ -30,6 +30,8 @@ pub(crate) struct Gateway {
     running: Running,
     /// Given back after the process was killed: fields are dropped in their order.
     _beside: Option<Beside>,
+    /// The whole machine, where it was taken for this gateway.
+    alone: Option<Alone>,
 }
 
 impl Gateway {
@@ -117,6 +119,15 @@ impl Builder {
         self.folder.path()
     }
 
+    /// Runs it where it must not start: what it said, and how it ended.
+    pub(crate) fn run(self) -> Ran {
+        share_compiled(&self.folder.path().join("var"));
+        run([
+            "run".as_ref(),
+            write_config(self.folder.path(), &self.config).as_os_str(),
+        ])
+    }
+
     fn public(&mut self) -> &mut Table {
         list(&mut self.config, "listener")[0]
             .as_table_mut()
@@ -137,6 +148,7 @@ impl Builder {
             config: self.config,
             running,
             _beside: beside,
+            alone: None,
         };
         wait::until("the gateway to listen", || {
             assert!(gateway.running.ended().is_none(), "the gateway ended at its start");
@@ -193,11 +205,12 @@ fn compile_guests() -> PathBuf {
 }
 
 /// The guests that can be served.
-pub(crate) const SERVED: [&str; 18] = [
+pub(crate) const SERVED: [&str; 29] = [
     "allocate-forever",
     "big-response",
     "chunked-trailers",
     "demo",
+    "dirs",
     "echo-stream",
     "echo-stream-p3",
     "env-and-config",
@@ -207,14 +220,29 @@ pub(crate) const SERVED: [&str; 18] = [
     "hello",
     "hello-min",
     "hello-p3",
+    "leak-handles",
+    "many-small-writes",
+    "outbound-proxy",
+    "outbound-proxy-p3",
+    "post-return-work",
+    "post-return-work-p2",
+    "remember",
+    "remember-p3",
     "silent-stream",
     "sleep-forever",
+    "slow-stream",
+    "sockets",
     "spin-forever",
     "trap",
     "trap-after-head",
 ];
 
 impl Gateway {
+    /// Keeps the machine for itself until it is dropped.
+    pub(crate) fn keep(&mut self, alone: Option<Alone>) {
+        self.alone = alone;
+    }
+
     /// Where the listener `public` listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address_of("public")

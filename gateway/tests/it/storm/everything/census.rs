@@ -1,0 +1,196 @@
+//! What a gateway holds: counted before a storm and after it.
+
+use super::origin::Origin;
+use super::pause;
+use crate::support::Gateway;
+use std::fmt::Write;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// What the number after a storm must be.
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    Exactly(f64),
+    /// What it was before, or less.
+    NoMore,
+    /// At most this many times what it was before.
+    Within(f64),
+}
+
+enum Source {
+    Metric(&'static str, &'static [(&'static str, &'static str)]),
+    /// Entries of a folder of `/proc/PID`.
+    Entries(&'static str),
+    /// KiB, by the name of a line in `/proc/PID/status`.
+    Memory(&'static str),
+    /// Connections at the origin.
+    Origin,
+}
+
+/// The places of each pool (`limits::INSTANCES_COUNT`).
+const POOL: f64 = tidegate::limits::INSTANCES_COUNT as f64;
+
+const MEASURES: &[(&str, Bound, Source)] = &[
+    (
+        "requests in flight",
+        Bound::Exactly(0.0),
+        Source::Metric("tidegate_requests_in_flight", &[]),
+    ),
+    (
+        "calls at work",
+        Bound::Exactly(0.0),
+        Source::Metric("tidegate_component_instances", &[]),
+    ),
+    (
+        "calls in queues",
+        Bound::Exactly(0.0),
+        Source::Metric("tidegate_component_queue_length", &[]),
+    ),
+    (
+        "idle instances",
+        Bound::Exactly(0.0),
+        Source::Metric("tidegate_component_idle_instances", &[]),
+    ),
+    (
+        "places free, 0.2",
+        Bound::Exactly(POOL),
+        Source::Metric("tidegate_pool_free", &[("dialect", "p2")]),
+    ),
+    (
+        "places free, 0.3",
+        Bound::Exactly(POOL),
+        Source::Metric("tidegate_pool_free", &[("dialect", "p3")]),
+    ),
+    (
+        "guests in the CPU lane",
+        Bound::Exactly(0.0),
+        Source::Metric("tidegate_tasks", &[("runtime", "lane")]),
+    ),
+    (
+        "tasks of the doors",
+        Bound::NoMore,
+        Source::Metric("tidegate_tasks", &[("runtime", "doors")]),
+    ),
+    (
+        "other tasks",
+        Bound::NoMore,
+        Source::Metric("tidegate_tasks", &[("runtime", "io")]),
+    ),
+    (
+        "connections open",
+        Bound::Exactly(0.0),
+        Source::Metric("tidegate_connections_open", &[]),
+    ),
+    (
+        "outgoing connections",
+        Bound::Exactly(0.0),
+        Source::Metric("tidegate_component_outgoing_connections", &[]),
+    ),
+    ("the same, seen by the origin", Bound::Exactly(0.0), Source::Origin),
+    (
+        "versions alive",
+        Bound::Exactly(1.0),
+        Source::Metric("tidegate_snapshot_versions_alive", &[]),
+    ),
+    ("file descriptors", Bound::NoMore, Source::Entries("fd")),
+    ("threads", Bound::NoMore, Source::Entries("task")),
+    ("resident memory, KiB", Bound::Within(1.1), Source::Memory("VmRSS:")),
+];
+
+/// One number for each measure.
+#[derive(Clone, Debug)]
+pub(super) struct Census(Vec<f64>);
+
+impl Census {
+    fn take(gateway: &Gateway, origin: &Origin) -> Self {
+        let proc = format!("/proc/{}", gateway.pid());
+        let read = |source: &Source| match source {
+            Source::Metric(name, labels) => gateway.metric(name, labels),
+            Source::Entries(folder) => {
+                let entries = fs::read_dir(format!("{proc}/{folder}")).expect("the process is there");
+                entries.count() as f64
+            }
+            Source::Memory(name) => {
+                let status = fs::read_to_string(format!("{proc}/status")).expect("the process is there");
+                let line = status.lines().find_map(|line| line.strip_prefix(name));
+                let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+                number.expect("the kernel says how much memory it has")
+            }
+            Source::Origin => origin.open() as f64,
+        };
+        Self(MEASURES.iter().map(|(_, _, source)| read(source)).collect())
+    }
+
+    /// What is more than it may be; without a census from before only what must be an exact number is.
+    fn leaks(&self, before: Option<&Self>) -> Vec<String> {
+        let mut leaks = Vec::new();
+        for (at, (name, bound, _)) in MEASURES.iter().enumerate() {
+            let now = self.0[at];
+            let before = before.map_or(now, |before| before.0[at]);
+            let is_good = match bound {
+                Bound::Exactly(number) => (now - number).abs() < 1e-9,
+                Bound::NoMore => now <= before,
+                Bound::Within(times) => now <= before * times,
+            };
+            if !is_good {
+                leaks.push(format!("{name}: {now}, {before} before, {bound:?}"));
+            }
+        }
+        leaks
+    }
+
+    /// Polls until nothing is more than it may be, and no number changes any more.
+    #[track_caller]
+    pub(super) fn settled(gateway: &Gateway, origin: &Origin, before: Option<&Self>, patience: Duration) -> Self {
+        let end = Instant::now() + patience;
+        let mut last = Self::take(gateway, origin);
+        let (mut same, mut told) = (0, Vec::new());
+        loop {
+            pause(Duration::from_millis(200));
+            let now = Self::take(gateway, origin);
+            let leaks = now.leaks(before);
+            if leaks != told {
+                println!("{:?} left: {leaks:?}", end.saturating_duration_since(Instant::now()));
+                told.clone_from(&leaks);
+            }
+            same = if leaks.is_empty() && now.is_like(&last) {
+                same + 1
+            } else {
+                0
+            };
+            if same >= 5 {
+                return now;
+            }
+            assert!(
+                Instant::now() < end,
+                "after {patience:?} still: {leaks:#?}\n{}",
+                now.table(before)
+            );
+            last = now;
+        }
+    }
+
+    /// Memory may move a little while nothing else does.
+    fn is_like(&self, other: &Self) -> bool {
+        let pairs = self.0.iter().zip(&other.0).zip(MEASURES);
+        pairs.into_iter().all(|((a, b), (_, bound, _))| match bound {
+            Bound::Within(_) => (a - b).abs() <= b * 0.01,
+            Bound::Exactly(_) | Bound::NoMore => (a - b).abs() < 1e-9,
+        })
+    }
+
+    /// The table of docs/operations.md.
+    pub(super) fn table(&self, before: Option<&Self>) -> String {
+        let mut table = "| held by the gateway | before | after | must be |\n|---|---|---|---|\n".to_owned();
+        for (at, (name, bound, _)) in MEASURES.iter().enumerate() {
+            let before = before.map_or("".to_owned(), |before| before.0[at].to_string());
+            let bound = match bound {
+                Bound::Exactly(number) => number.to_string(),
+                Bound::NoMore => "no more".to_owned(),
+                Bound::Within(times) => format!("within {:.0} %", (times - 1.0) * 100.0),
+            };
+            writeln!(table, "| {name} | {before} | {} | {bound} |", self.0[at]).expect("a String takes text");
+        }
+        table
+    }
+}
