@@ -200,6 +200,7 @@ where
 
 /// Frees all that hyper has for a connection that only waits. A function, so that none of it stays behind in a variable
 /// of the task that waits then: not the box, nor the buffer that an empty `read_buf` still holds.
+#[expect(clippy::boxed_local, reason = "the box is what is to be freed")]
 fn take_down<S, V, B>(serving: Box<http1::Connection<DoorIo<S>, V>>) -> DoorIo<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

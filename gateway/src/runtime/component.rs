@@ -255,9 +255,12 @@ impl Component {
         if let Some(warm) = &self.warm {
             warm.close();
         }
+        // What is counted by looking is not looked at any more; where a new version has the name, that one is.
         if let Some(workers) = &self.workers {
             workers.close();
+            self.metrics.idle_instances(0);
         }
+        self.metrics.outgoing_connections(0);
     }
 
     /// Instantiates the component once, as a request would, and drops it again.

@@ -26,6 +26,8 @@ pub(super) struct Meter {
     cpu_ns: AtomicU64,
     /// When the poll under way began, on the clock; zero between polls.
     poll_began_ns: AtomicU64,
+    /// The thread's own CPU time at the first tick of the poll under way; zero before it.
+    first_tick_ns: AtomicU64,
     in_lane: AtomicBool,
     wants_lane: AtomicBool,
 }
@@ -36,6 +38,7 @@ impl Meter {
             clock,
             cpu_ns: AtomicU64::new(0),
             poll_began_ns: AtomicU64::new(0),
+            first_tick_ns: AtomicU64::new(0),
             in_lane: AtomicBool::new(false),
             wants_lane: AtomicBool::new(false),
         }
@@ -46,6 +49,7 @@ impl Meter {
         self.clock.guest_runs();
         let began = self.clock.now();
         self.poll_began_ns.store(began, Ordering::Relaxed);
+        self.first_tick_ns.store(0, Ordering::Relaxed);
         let polled = poll();
         let spent = self.clock.now().saturating_sub(began);
         self.poll_began_ns.store(0, Ordering::Relaxed);
@@ -59,10 +63,6 @@ impl Meter {
 
     pub(super) fn enter_lane(&self) {
         self.in_lane.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn now(&self) -> u64 {
-        self.clock.now()
     }
 
     /// CPU time so far in nanoseconds, the poll under way included.
@@ -83,16 +83,33 @@ impl Meter {
     }
 
     /// What a guest that computes at a tick does: it goes on, or yields; after a whole tick it yields for the lane.
+    ///
+    /// The tick is one of the thread's CPU time. Where the machine is busy with others the clock alone would send
+    /// every guest away, and make the more new instances the less time there is for them.
     pub(super) fn turn(&self) -> UpdateDeadline {
         if self.in_lane.load(Ordering::Relaxed) {
             return UpdateDeadline::Yield(1);
         }
-        if u128::from(self.poll_ns()) < limits::INLINE_POLL.as_nanos() {
+        let now = thread_cpu_ns();
+        let first = self.first_tick_ns.load(Ordering::Relaxed);
+        if first == 0 {
+            self.first_tick_ns.store(now, Ordering::Relaxed);
+            return UpdateDeadline::Continue(1);
+        }
+        // Ticks come early and late; half of one was surely computed.
+        if u128::from(now.saturating_sub(first)) < limits::INLINE_POLL.as_nanos() / 2 {
             return UpdateDeadline::Continue(1);
         }
         self.wants_lane.store(true, Ordering::Relaxed);
         UpdateDeadline::Yield(1)
     }
+}
+
+/// CPU time of this thread; never zero.
+fn thread_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0).saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0)).max(1)
 }
 
 /// What a guest's future, its epoch callback, its poller and its caller share.

@@ -27,8 +27,8 @@ pub(super) struct Sharing {
 struct Task {
     id: GuestTaskId,
     shared: Arc<Shared>,
-    /// When it was first found computing for nobody, on the clock.
-    unwanted_since: Option<u64>,
+    /// What it has computed since nobody waits for it.
+    unwanted_ns: u64,
 }
 
 impl Sharing {
@@ -50,7 +50,7 @@ impl Sharing {
         let task = Task {
             id,
             shared,
-            unwanted_since: None,
+            unwanted_ns: 0,
         };
         // The number of a task that has ended is given to another.
         match self.find(&[id]) {
@@ -79,26 +79,27 @@ impl Sharing {
 
     /// One of the requests computes at a tick: `first` while the instance starts, for it.
     fn on_tick(&mut self, stack: &[GuestTaskId], first: Option<&Arc<Shared>>) -> wasmtime::Result<UpdateDeadline> {
-        let (now, cpu) = (self.meter.now(), self.meter.cpu_ns());
+        let cpu = self.meter.cpu_ns();
         let spent = cpu.saturating_sub(self.accounted_ns);
         self.accounted_ns = cpu;
         let turn = self.meter.turn();
         let is_starting = self.tasks.is_empty();
-        let (shared, unwanted_since) = match self.find(stack) {
-            Some(task) => (Arc::clone(&task.shared), Some(&mut task.unwanted_since)),
+        let (shared, unwanted_ns) = match self.find(stack) {
+            Some(task) => (Arc::clone(&task.shared), Some(&mut task.unwanted_ns)),
             None => match first {
                 Some(first) if is_starting => (Arc::clone(first), None),
                 _ => return Ok(turn),
             },
         };
         shared.meter.add(spent);
-        let fault = match shared.cx.call().cause() {
-            Some(cause) => {
-                let since = unwanted_since.map_or(0, |since| *since.get_or_insert(now));
-                let lasts = Duration::from_nanos(now.saturating_sub(since));
-                (lasts >= limits::UNWANTED_GRACE).then(|| cause.fault())
+        let fault = match (shared.cx.call().cause(), unwanted_ns) {
+            (None, _) => (shared.meter.cpu_ns() > shared.cpu_limit_ns).then_some(Fault::Cpu),
+            // Nobody else has begun in an instance that starts.
+            (Some(cause), None) => Some(cause.fault()),
+            (Some(cause), Some(unwanted_ns)) => {
+                *unwanted_ns = unwanted_ns.saturating_add(spent);
+                (Duration::from_nanos(*unwanted_ns) >= limits::UNWANTED_GRACE).then(|| cause.fault())
             }
-            None => (shared.meter.cpu_ns() > shared.cpu_limit_ns).then_some(Fault::Cpu),
         };
         match fault {
             Some(fault) => {

@@ -85,19 +85,20 @@ async fn answer_all(
                 Poll::Ready(None) | Poll::Pending => {}
             }
             desk.guest.register(cx.waker());
-            if calls.is_empty() && desk.is_at_rest() {
-                // What a given-up call left running is not waited for.
-                let is_quiet = desk.is_abandoned() || accessor.poll_no_interesting_tasks(cx).is_ready();
-                if is_quiet && let Err(cause) = accessor.with(|mut store| store.data_mut().rest()) {
+            // What a given-up call left running is not waited for; it takes no further ones, so it need not rest.
+            if desk.is_abandoned() && desk.is_done() {
+                return Poll::Ready(Ok(()));
+            }
+            let may_rest = calls.is_empty() && desk.is_at_rest() && !desk.is_abandoned();
+            if may_rest && accessor.poll_no_interesting_tasks(cx).is_ready() {
+                if let Err(cause) = accessor.with(|mut store| store.data_mut().rest()) {
                     desk.close(cause);
                     return Poll::Ready(Ok(()));
                 }
-                if is_quiet && desk.is_done() {
+                if desk.is_done() {
                     return Poll::Ready(Ok(()));
                 }
-                if is_quiet {
-                    busy = None;
-                }
+                busy = None;
             }
             // A guest that takes one call at a time says so by backpressure.
             let is_ready = accessor.poll_ready_for_concurrent_call(func, cx).is_ready();

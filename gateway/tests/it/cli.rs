@@ -6,6 +6,7 @@ use crate::support::{Gateway, Raw, guest, workspace};
 use rustix::process::Signal;
 use serde_json::json;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -55,6 +56,57 @@ fn serve_says_its_address_first_and_ends_well_on_sigint() {
     assert_eq!(running.wait().code(), Some(0));
     assert_eq!(running.stderr.all().first(), Some(&first));
     assert_eq!(running.stdout.all().len(), 2, "one access-log line a request");
+}
+
+/// A component as people deploy them elsewhere, with configuration and outgoing HTTP, needs no more than a grant.
+#[test]
+fn serve_grants_what_it_is_told_to_and_no_more() {
+    let origin = Gateway::with()
+        .route("{ path = '/there', respond = { status = 204 } }")
+        .start();
+    let component = guest("configured-fetch");
+    let serve = |arguments: &[String]| {
+        let running = Running::spawn(
+            tidegate()
+                .arg("serve")
+                .arg(&component)
+                .args(["--addr", "127.0.0.1:0"])
+                .args(arguments),
+        );
+        let first = running.stderr.wait("a line on stderr", |line| Some(line.to_owned()));
+        let (_, address) = first.split_once("http://").expect("the first line holds the address");
+        (running, address.parse().expect("the line ends with the address"))
+    };
+    let ask = |address: SocketAddr, target: &str| {
+        let mut raw = Raw::connect(address);
+        raw.write(format!(
+            "GET {target} HTTP/1.1\r\nhost: any\r\nconnection: close\r\n\r\n"
+        ));
+        raw.response()
+    };
+    let there = format!("http://{}/there", origin.address());
+    let grant = format!("http=http://{}", origin.address());
+
+    let (_running, address) = serve(&["--grant".to_owned(), grant.clone()]);
+    let answer = ask(address, &format!("/?url={there}"));
+    assert_eq!(answer.is(200).text(), r#"{"greeting":null,"status":204}"#);
+    let answer = ask(address, "/?url=http://127.0.0.2/");
+    assert_eq!(answer.is(502).text().trim(), "HTTP-request-denied");
+
+    let configured = [
+        "--grant",
+        &grant,
+        "--config",
+        "greeting=Hi",
+        "--config",
+        &format!("url={there}"),
+    ];
+    let (_running, address) = serve(&configured.map(str::to_owned));
+    assert_eq!(ask(address, "/").is(200).text(), r#"{"greeting":"Hi","status":204}"#);
+
+    let (_running, address) = serve(&[]);
+    let answer = ask(address, &format!("/?url={there}"));
+    assert_eq!(answer.is(502).text().trim(), "HTTP-request-denied");
 }
 
 #[test]

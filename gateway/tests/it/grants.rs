@@ -1,6 +1,8 @@
 //! What a component may reach of the machine: the folders and sockets it is granted, and an empty stdin.
 
 mod dirs;
+mod lookups;
+mod p3;
 mod sockets;
 
 use crate::support::config::inline;

@@ -6,6 +6,7 @@ pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod gateway;
 pub(crate) mod loader;
+pub(crate) mod names;
 pub(crate) mod raw;
 pub(crate) mod streams;
 pub(crate) mod turn;

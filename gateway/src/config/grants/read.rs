@@ -56,7 +56,7 @@ fn refuse_unless_served(grant: &NamedField<'_>) {
         grant.fail_name::<()>(
             format!("the grant `{name}` is not served by this version of Tidegate yet"),
             "not served yet",
-            "remove it: the interface still links, and the guest's calls to it are denied",
+            "remove it: a component that imports the interface cannot be served by this version",
         );
     }
 }

@@ -85,6 +85,15 @@ impl Destinations {
     }
 }
 
+/// Nobody looks at it any more, and its connections close with it.
+impl Drop for Destinations {
+    fn drop(&mut self) {
+        if self.client.is_some() {
+            self.metrics.outgoing_connections(0);
+        }
+    }
+}
+
 /// When a denial was told last, and how many were not told since.
 struct Denials {
     anchor: Instant,

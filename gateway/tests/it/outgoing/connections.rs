@@ -258,6 +258,25 @@ fn named(visit: &mut Visit) {
     }
 }
 
+/// A connection to the gateway has as many of them as a client likes, whatever way a guest ends its answers: clients
+/// count frames without data, and give up a connection that brings many.
+#[test]
+fn one_http2_client_makes_many_requests() {
+    let origin = Origin::start(named);
+    let gateway = all(&[&origin.grant()]).start();
+    for mode in MODES {
+        let mut client = Client::connect(Protocol::H2, gateway.address());
+        for turn in 0..150 {
+            let path = format!("/{turn}");
+            let head = client.request("GET", mode.name, &target(&origin.url(&path), ""));
+            let answer = client
+                .send(head, b"")
+                .unwrap_or_else(|error| panic!("{mode:?}, the {turn}th: {error:?}"));
+            assert_eq!((answer.status, answer.text()), (200, path), "{mode:?}");
+        }
+    }
+}
+
 #[test]
 fn many_small_requests_of_many_clients() {
     const CLIENTS: usize = 16;

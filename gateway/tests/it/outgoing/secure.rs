@@ -55,7 +55,12 @@ fn a_server_is_what_its_certificate_says() {
     let good = answering(server(&authority.sign(&["localhost", "127.0.0.1"]), &["http/1.1"]));
     let misnamed = answering(server(&authority.sign(&["other.example"]), &[]));
     let unknown = answering(server(&stranger.sign(&["localhost", "127.0.0.1"]), &[]));
-    let plain = Origin::answering(OK);
+    // It says something else before it has understood anything.
+    let plain = Origin::start(|visit| {
+        visit.raw.write("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
+        visit.raw.finish_writing();
+        visit.until_closed();
+    });
     let gateway = trusting(&authority, all(&["localhost:*", "127.0.0.1:*"]).set("workers", 1));
     for mode in MODES {
         for host in ["localhost", "127.0.0.1"] {
@@ -206,11 +211,17 @@ fn http2_is_spoken_where_it_is_offered() {
             assert_eq!(raw.response().is(200).text(), format!("POST {url} body"), "{mode:?}");
         }
     }
-    assert_eq!(
-        origin.accepted.load(Ordering::SeqCst),
-        MODES.len(),
-        "one connection of each component"
-    );
+    let is_shared = |origin: &H2Origin| {
+        // A guest that moved to the CPU lane, on a machine that keeps it waiting, is on another thread, and has a
+        // connection there.
+        let moved = gateway.metric("tidegate_component_lane_moves_total", &[]) as usize;
+        let accepted = origin.accepted.load(Ordering::SeqCst);
+        assert!(
+            accepted >= MODES.len() && accepted <= MODES.len() + moved,
+            "{accepted}, {moved} moved"
+        );
+    };
+    is_shared(&origin);
 
     // None is answered before all are there: they share the connection.
     let together = H2Origin::start(server(&pair, &["h2"]), waited);
@@ -226,7 +237,7 @@ fn http2_is_spoken_where_it_is_offered() {
     for raw in &mut asked {
         raw.response().is(200);
     }
-    assert_eq!(together.accepted.load(Ordering::SeqCst), MODES.len());
+    is_shared(&together);
     let ok = |mode| outgoing(&gateway, mode, "ok");
     wait::until_true("all to be counted", || {
         MODES.into_iter().map(ok).sum::<f64>() == (waited + MODES.len() * 10) as f64

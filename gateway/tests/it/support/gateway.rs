@@ -205,7 +205,7 @@ fn compile_guests() -> PathBuf {
 }
 
 /// The guests that can be served.
-pub(crate) const SERVED: [&str; 29] = [
+pub(crate) const SERVED: [&str; 30] = [
     "allocate-forever",
     "big-response",
     "chunked-trailers",
@@ -233,6 +233,7 @@ pub(crate) const SERVED: [&str; 29] = [
     "slow-stream",
     "sockets",
     "spin-forever",
+    "surroundings-p3",
     "trap",
     "trap-after-head",
 ];

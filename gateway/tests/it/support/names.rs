@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 /// What it says of a name.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Says {
+pub(crate) enum Says {
     /// This address, for so many seconds; of version 6 there is none.
     Address(Ipv4Addr, u32),
     /// This response code (RFC 1035 §4.1.1).
@@ -15,8 +15,8 @@ pub(super) enum Says {
     Nothing,
 }
 
-pub(super) struct NameServer {
-    pub(super) address: SocketAddr,
+pub(crate) struct NameServer {
+    pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
     is_over: Arc<AtomicBool>,
     serving: Option<JoinHandle<()>>,
@@ -26,7 +26,7 @@ const A: u16 = 1;
 
 impl NameServer {
     /// `zone` gets a name and how often its address was asked for before.
-    pub(super) fn start(zone: impl Fn(&str, usize) -> Says + Send + 'static) -> Self {
+    pub(crate) fn start(zone: impl Fn(&str, usize) -> Says + Send + 'static) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
         let address = socket.local_addr().expect("it has an address");
         let (asked, is_over) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicBool>::default());
@@ -60,7 +60,7 @@ impl NameServer {
     }
 
     /// How often the address of `name` was asked for.
-    pub(super) fn asked(&self, name: &str) -> usize {
+    pub(crate) fn asked(&self, name: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|known| *known == name).count()
     }
 }

@@ -1,1 +1,0 @@
-/tmp/h/languages/path/cmake
