@@ -272,6 +272,13 @@ fn length(frame: &Frame<Bytes>) -> u64 {
     frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
+/// The next frame there is something in: guests of 0.3 write empty ones, and HTTP/2 clients end a connection that
+/// brings them many.
 async fn next_frame(body: &mut WasiBody) -> Option<Result<Frame<Bytes>, wasmtime_wasi_http::Error>> {
-    http_body_util::BodyExt::frame(body).await
+    loop {
+        match http_body_util::BodyExt::frame(body).await {
+            Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
+            next => return next,
+        }
+    }
 }

@@ -136,7 +136,7 @@ fn other_grants_are_refused() {
         "messaging = [\"m\"]",
         "sql = 1",
     ] {
-        let words = &["is not served by this version of Tidegate yet", "denied"];
+        let words = &["is not served by this version of Tidegate yet", "cannot be served"];
         assert_bad(&format!("{HEAD}{grant}"), "4:1", words);
     }
     // Nothing granted is what is served.

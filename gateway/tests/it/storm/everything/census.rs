@@ -160,9 +160,11 @@ impl Census {
     /// Polls until nothing is more than it may be, and no number changes any more.
     #[track_caller]
     pub(super) fn settled(gateway: &Gateway, origin: &Origin, before: Option<&Self>, patience: Duration) -> Self {
-        let end = Instant::now() + patience;
+        let began = Instant::now();
+        let end = began + patience;
         let mut last = Self::take(gateway, origin);
         let mut same = 0;
+        let mut slowest = (Duration::ZERO, Vec::new());
         loop {
             pause(Duration::from_millis(200));
             let now = Self::take(gateway, origin);
@@ -172,8 +174,12 @@ impl Census {
             } else {
                 0
             };
-            if same >= 5 {
+            if same >= 3 {
+                println!("the last to go, after {:?}: {:?}", slowest.0, slowest.1);
                 return now;
+            }
+            if !leaks.is_empty() {
+                slowest = (began.elapsed(), leaks.clone());
             }
             assert!(
                 Instant::now() < end,

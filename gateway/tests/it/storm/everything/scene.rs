@@ -253,9 +253,9 @@ fn with_mode(component: Component, mode: &str) -> Component {
 /// Limits that nothing reaches only because the machine is busy.
 fn patient(component: Component) -> Component {
     component
-        .limit("deadline", "15s")
-        .limit("queue_time", "15s")
-        .limit("cpu", "10s")
+        .limit("deadline", "10s")
+        .limit("queue_time", "10s")
+        .limit("cpu", "8s")
 }
 
 /// The gateway, with everything in it.
