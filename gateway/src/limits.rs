@@ -136,6 +136,8 @@ pub const COMPONENT_BYTES: u64 = 256 * 1024 * 1024;
 pub const WASM_STACK_BYTES: usize = 512 * 1024;
 /// The fiber's stack: the guest's and the host calls made from it.
 pub const ASYNC_STACK_BYTES: usize = 1024 * 1024;
+/// The part of a fiber's stack that stays resident for the next guest, zeroed; what is deeper is given back.
+pub const STACK_RESIDENT_BYTES: usize = 16 * 1024;
 /// Header fields the guest may set, bytes.
 pub const GUEST_FIELDS_BYTES: usize = 128 * 1024;
 /// One chunk a 0.2 guest may write at once.

@@ -124,6 +124,8 @@ fn config(options: EngineOptions, concurrency: bool) -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(limits::WASM_STACK_BYTES)
         .async_stack_size(limits::ASYNC_STACK_BYTES)
+        // Else a stack keeps what the deepest of its guests ever touched, for as long as the process lives.
+        .async_stack_zeroing(true)
         .memory_init_cow(true)
         .generate_address_map(true)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
@@ -148,6 +150,7 @@ fn pool(options: EngineOptions) -> PoolingAllocationConfig {
         .max_memories_per_component(limits::MEMORIES_PER_COMPONENT_COUNT)
         .max_tables_per_component(limits::TABLES_PER_COMPONENT_COUNT)
         .table_elements(limits::TABLE_ELEMENTS_COUNT)
+        .async_stack_keep_resident(limits::STACK_RESIDENT_BYTES)
         .max_memory_size(usize::try_from(limits::MEMORY_BYTES_MAX).unwrap_or(usize::MAX));
     match options.reset {
         PoolReset::Decommit => pool.decommit_batch_size(batch),

@@ -222,12 +222,17 @@ impl Call {
         }
         self.shared.register(cx);
         self.worker.drive();
-        let Some(end) = self.shared.end() else {
-            if self.worker.has_ended() {
-                // It ended before it saw this one.
+        let end = match self.shared.end() {
+            Some(end) => end,
+            None if self.worker.has_ended() => {
+                // It ended before it saw this one, which is then given back, or found no place to go on.
                 self.worker.desk.give_back();
+                if self.was_given_back() {
+                    return Poll::Pending;
+                }
+                self.shared.end().unwrap_or(Err(Fault::Saturated))
             }
-            return Poll::Pending;
+            None => return Poll::Pending,
         };
         self.over(&end);
         Poll::Ready(end)

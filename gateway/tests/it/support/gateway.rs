@@ -420,7 +420,7 @@ impl Gateway {
 }
 
 /// Adds up the series of one metric in the Prometheus text format.
-fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
+pub(crate) fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
     let has = |line: &str, (label, value): &(&str, &str)| line.contains(&format!("{label}=\"{value}\""));
     let series = text.lines().filter(|line| {
         let rest = line.strip_prefix(name);

@@ -3,6 +3,8 @@
 use super::origin::Origin;
 use super::pause;
 use crate::support::Gateway;
+use crate::support::gateway::sum;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -16,29 +18,25 @@ enum Bound {
     NoMore,
     /// What it was before, and at most so many besides.
     Spare(f64),
-    /// A number of its own.
-    AtMost(f64),
     /// At most this many times what it was before.
     Within(f64),
 }
 
 enum Source {
     Metric(&'static str, &'static [(&'static str, &'static str)]),
-    /// Entries of a folder of `/proc/PID`.
-    Entries(&'static str),
-    /// Resident KiB of the stacks that guests run on, or of everything else.
-    Resident {
-        of_stacks: bool,
+    Threads,
+    /// Descriptors of compiled components, or of everything else.
+    Descriptors {
+        of_components: bool,
     },
+    /// Resident KiB of the process.
+    Resident,
     /// Connections at the origin.
     Origin,
 }
 
 /// The places of each pool (`limits::INSTANCES_COUNT`).
 const POOL: f64 = limits::INSTANCES_COUNT as f64;
-
-/// All places of both pools, each with a stack of which no guest here touches more than this.
-const STACKS_KIB: f64 = 2.0 * POOL * 128.0;
 
 const MEASURES: &[(&str, Bound, Source)] = &[
     (
@@ -102,20 +100,20 @@ const MEASURES: &[(&str, Bound, Source)] = &[
         Bound::Exactly(1.0),
         Source::Metric("tidegate_snapshot_versions_alive", &[]),
     ),
-    ("file descriptors", Bound::NoMore, Source::Entries("fd")),
+    (
+        "file descriptors but for these",
+        Bound::NoMore,
+        Source::Descriptors { of_components: false },
+    ),
+    // A place in the pool keeps the image of who had it last, a replaced component too, until another one has it.
+    (
+        "compiled components, as descriptors",
+        Bound::Spare(8.0),
+        Source::Descriptors { of_components: true },
+    ),
     // Those that answer the questions of this very test come and go.
-    ("threads", Bound::Spare(4.0), Source::Entries("task")),
-    (
-        "resident memory but for stacks, KiB",
-        Bound::Within(1.1),
-        Source::Resident { of_stacks: false },
-    ),
-    // A stack keeps the pages that the deepest of its guests has touched, and in a minute not every one has had that.
-    (
-        "resident stacks, KiB",
-        Bound::AtMost(STACKS_KIB),
-        Source::Resident { of_stacks: true },
-    ),
+    ("threads", Bound::Spare(4.0), Source::Threads),
+    ("resident memory, KiB", Bound::Within(1.1), Source::Resident),
 ];
 
 /// One number for each measure.
@@ -125,16 +123,29 @@ pub(super) struct Census(Vec<f64>);
 impl Census {
     fn take(gateway: &Gateway, origin: &Origin) -> Self {
         let proc = format!("/proc/{}", gateway.pid());
-        let read = |source: &Source| match source {
-            Source::Metric(name, labels) => gateway.metric(name, labels),
-            Source::Entries(folder) => {
-                let entries = fs::read_dir(format!("{proc}/{folder}")).expect("the process is there");
-                entries.count() as f64
+        let seen = |source: &Source| match source {
+            Source::Metric(..) => None,
+            Source::Threads => Some(
+                fs::read_dir(format!("{proc}/task"))
+                    .expect("the process is there")
+                    .count() as f64,
+            ),
+            Source::Descriptors { of_components } => {
+                let kinds = descriptors(gateway).into_iter();
+                let counts = kinds.filter(|(kind, _)| kind.ends_with(".cwasm") == *of_components);
+                Some(counts.map(|(_, count)| count).sum::<usize>() as f64)
             }
-            Source::Resident { of_stacks } => resident_kib(&proc, *of_stacks),
-            Source::Origin => origin.open() as f64,
+            Source::Resident => Some(resident_kib(&proc)),
+            Source::Origin => Some(origin.open() as f64),
         };
-        Self(MEASURES.iter().map(|(_, _, source)| read(source)).collect())
+        // Before the gateway is asked: the connection that asks is a descriptor and a task of its own.
+        let seen: Vec<_> = MEASURES.iter().map(|(_, _, source)| seen(source)).collect();
+        let page = gateway.admin("GET", "/metrics", &[]).text();
+        let read = |((_, _, source), seen): (&(_, _, Source), Option<f64>)| match source {
+            Source::Metric(name, labels) => sum(&page, name, labels),
+            _ => seen.unwrap_or(f64::NAN),
+        };
+        Self(MEASURES.iter().zip(seen).map(read).collect())
     }
 
     /// What is more than it may be; without a census from before only what must be an exact number is.
@@ -147,7 +158,6 @@ impl Census {
                 Bound::Exactly(number) => (now - number).abs() < 1e-9,
                 Bound::NoMore => now <= before,
                 Bound::Spare(more) => now <= before + more,
-                Bound::AtMost(most) => now <= *most,
                 Bound::Within(times) => now <= before * times,
             };
             if !is_good {
@@ -183,8 +193,9 @@ impl Census {
             }
             assert!(
                 Instant::now() < end,
-                "after {patience:?} still: {leaks:#?}\n{}",
-                now.table(before)
+                "after {patience:?} still: {leaks:#?}\n{}\n{:?}",
+                now.table(before),
+                descriptors(gateway)
             );
             last = now;
         }
@@ -195,7 +206,7 @@ impl Census {
         let pairs = self.0.iter().zip(&other.0).zip(MEASURES);
         pairs.into_iter().all(|((a, b), (_, bound, _))| match bound {
             Bound::Within(_) => (a - b).abs() <= b * 0.01,
-            Bound::Spare(_) | Bound::AtMost(_) => true,
+            Bound::Spare(_) => true,
             Bound::Exactly(_) | Bound::NoMore => (a - b).abs() < 1e-9,
         })
     }
@@ -209,7 +220,6 @@ impl Census {
                 Bound::Exactly(number) => number.to_string(),
                 Bound::NoMore => "no more".to_owned(),
                 Bound::Spare(more) => format!("at most {more} more"),
-                Bound::AtMost(most) => format!("at most {most}"),
                 Bound::Within(times) => format!("within {:.0} %", (times - 1.0) * 100.0),
             };
             writeln!(table, "| {name} | {before} | {} | {bound} |", self.0[at]).expect("a String takes text");
@@ -218,28 +228,23 @@ impl Census {
     }
 }
 
-/// Resident KiB of the mappings that are fiber stacks, or of all others.
-fn resident_kib(proc: &str, of_stacks: bool) -> f64 {
-    let text = fs::read_to_string(format!("{proc}/smaps")).expect("the process is there");
-    let stack = limits::ASYNC_STACK_BYTES as u64;
-    let mut is_stack = false;
-    let mut sum = 0.0;
-    for line in text.lines() {
-        if let Some(kib) = line.strip_prefix("Rss:") {
-            let kib: f64 = kib.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
-            sum += if is_stack == of_stacks { kib } else { 0.0 };
-        } else if let Some(bytes) = mapping_bytes(line) {
-            // Its guard page may be a part of it. A stack has no name, and the other fields are always there.
-            let is_nameless = line.split_whitespace().count() == 5;
-            is_stack = is_nameless && (stack - 8 * 1024..=stack).contains(&bytes);
-        }
+/// What the descriptors are of, and how many of each.
+fn descriptors(gateway: &Gateway) -> BTreeMap<String, usize> {
+    let entries = fs::read_dir(format!("/proc/{}/fd", gateway.pid())).expect("the process is there");
+    let mut kinds = BTreeMap::new();
+    for entry in entries.flatten() {
+        // One that is closed meanwhile is of nothing.
+        let target = fs::read_link(entry.path()).unwrap_or_default();
+        let kind = target.display().to_string();
+        let kind = kind.split(['[', ']']).next().unwrap_or_default().to_owned();
+        *kinds.entry(kind).or_default() += 1;
     }
-    sum
+    kinds
 }
 
-/// The length of a mapping, from its first line.
-fn mapping_bytes(line: &str) -> Option<u64> {
-    let (from, to) = line.split_whitespace().next()?.split_once('-')?;
-    let address = |text| u64::from_str_radix(text, 16).ok();
-    Some(address(to)? - address(from)?)
+fn resident_kib(proc: &str) -> f64 {
+    let status = fs::read_to_string(format!("{proc}/status")).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.trim().parse().ok()).expect("a number of KiB")
 }

@@ -183,7 +183,7 @@ const BAD: &[Bad] = &[
         modes: P3,
         limits: &[],
         // One whose client has left and that computes on is stopped with all of its instance.
-        neighbours: &["200 cut", "502 trap"],
+        neighbours: &[],
         targets: FETCHES,
     },
 ];
