@@ -26,6 +26,25 @@ fn hello_answers_on_both_protocols() {
     gateway.wait_metric("tidegate_component_calls_total", &[("component", "hello")], 3.0);
 }
 
+/// Their toolchains import far more than they call, and start with far more memory.
+#[test]
+fn components_of_other_languages_are_served_as_they_are() {
+    for isolation in ["fresh", "reuse"] {
+        let gateway = Gateway::with()
+            .component_with("hello-js", |component| component.isolation(isolation))
+            .component_with("hello-py", |component| component.isolation(isolation))
+            .start();
+        for (component, text) in [
+            ("hello-js", "Hello from JavaScript!\n"),
+            ("hello-py", "Hello from Python!\n"),
+        ] {
+            for _ in 0..3 {
+                assert_eq!(gateway.get(component, "/").is(200).text(), text);
+            }
+        }
+    }
+}
+
 #[test]
 fn an_answer_that_is_whole_at_once_has_its_length() {
     let gateway = Gateway::with().component("hello-min").start();

@@ -205,10 +205,11 @@ fn compile_guests() -> PathBuf {
 }
 
 /// The guests that can be served.
-pub(crate) const SERVED: [&str; 30] = [
+pub(crate) const SERVED: [&str; 33] = [
     "allocate-forever",
     "big-response",
     "chunked-trailers",
+    "configured-fetch",
     "demo",
     "dirs",
     "echo-stream",
@@ -218,8 +219,10 @@ pub(crate) const SERVED: [&str; 30] = [
     "fs-and-sockets",
     "handle-hoarder",
     "hello",
+    "hello-js",
     "hello-min",
     "hello-p3",
+    "hello-py",
     "leak-handles",
     "many-small-writes",
     "outbound-proxy",

@@ -187,7 +187,7 @@ impl<'a> Storm<'a> {
             }
         };
         pause(Duration::from_millis((round % 7) as u64 * 8));
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             // What cannot be set here was closed by the gateway meanwhile.
             let _ = SockRef::from(raw.tcp()).set_linger(Some(Duration::ZERO));
         }
@@ -213,7 +213,7 @@ impl<'a> Storm<'a> {
                 pause(Duration::from_millis(15));
             }
         };
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             one_by_one(&mut raw, &get("hello-fresh", "/"));
             self.judge("slow writers", "a head", &["200"], outcome(&mut raw));
             return;
@@ -235,7 +235,7 @@ impl<'a> Storm<'a> {
     /// Heads and bodies that stop in the middle.
     fn stall(&self, round: usize) {
         let mut raw = self.gateway.connect();
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             raw.write("GET / HTTP/1.1\r\nhost: hello-fr");
             self.judge("stuck writers", "a head", &["408 header-timeout"], outcome(&mut raw));
             return;
@@ -271,7 +271,7 @@ impl<'a> Storm<'a> {
         };
         while next_piece(&mut raw, &mut response) {
             pause(Duration::from_millis(2));
-            if round % 3 == 0 && response.body.len() > BYTES / 4 {
+            if round.is_multiple_of(3) && response.body.len() > BYTES / 4 {
                 return self.count("slow readers", "left");
             }
         }
@@ -315,7 +315,7 @@ impl<'a> Storm<'a> {
         let mut raws: Vec<_> = (0..20).map(|_| self.gateway.connect()).collect();
         let kept = raws.split_off(10);
         drop(raws);
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             pause(Duration::from_millis(500));
             self.count_many("silent connections", "left", 20);
             return;
@@ -352,7 +352,7 @@ impl<'a> Storm<'a> {
             }
         }
         pause(Duration::from_millis((round % 5) as u64 * 15));
-        if round % 3 == 0 {
+        if round.is_multiple_of(3) {
             drop((asked, streams));
             return self.count_many("HTTP/2 streams", "dropped with their connection", 6);
         }
