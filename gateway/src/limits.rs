@@ -115,9 +115,9 @@ pub const UNWANTED_GRACE: Duration = Duration::from_millis(100);
 pub const REUSE_HANDLES_COUNT: usize = 64;
 /// Component instances alive at once over the whole gateway: the size of each engine's pool.
 pub const INSTANCES_COUNT: u32 = 1000;
-/// Slots an engine's pool has beyond its places: those that some thread is cleaning, which are no longer used and not
-/// yet free. A thread cleans up to [`POOL_CLEANED_COUNT`] at once.
-pub const POOL_SPARE_COUNT: u32 = 16 * POOL_CLEANED_COUNT;
+/// Slots an engine's pool has beyond its places, for each thread that may give instances back: those that it is
+/// cleaning, which are no longer used and not yet free.
+pub const POOL_SPARE_COUNT: u32 = POOL_CLEANED_COUNT;
 /// Slots given back that are cleaned together, in one system call each.
 pub const POOL_CLEANED_COUNT: u32 = 32;
 /// Core instances one component instance may hold (std guests with an adapter use four).

@@ -137,7 +137,7 @@ fn config(options: EngineOptions, concurrency: bool) -> Config {
 
 fn pool(options: EngineOptions) -> PoolingAllocationConfig {
     // The places that calls take are fewer: a slot is given back before it is clean, and cannot be had meanwhile.
-    let instances = options.instances.saturating_add(limits::POOL_SPARE_COUNT);
+    let instances = options.instances.saturating_add(spare_slots());
     let batch = limits::POOL_CLEANED_COUNT as usize;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
@@ -161,6 +161,12 @@ fn pool(options: EngineOptions) -> PoolingAllocationConfig {
             .decommit_batch_size(batch),
     };
     pool
+}
+
+/// Slots that may be in cleaning at once: a door, a lane thread and one for control, for each core.
+fn spare_slots() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+    cores.saturating_mul(3).saturating_mul(limits::POOL_SPARE_COUNT)
 }
 
 /// `PAGEMAP_SCAN` misses pages that are swapped out at that moment: refuse where there is swap.

@@ -26,7 +26,7 @@ use toml::Table;
 /// How long the storm lasts.
 const STORM: Duration = Duration::from_secs(60);
 /// A storm of the same kind before it: what a process takes once and keeps is taken there.
-const WARM_UP: Duration = Duration::from_secs(8);
+const WARM_UP: Duration = Duration::from_secs(20);
 /// From one reload to the next.
 const RELOADS: Duration = Duration::from_millis(2500);
 /// Longer than an unused outgoing connection is kept.
