@@ -92,8 +92,12 @@ fn fuzz_targets() -> Result<()> {
 
 /// One profile: dev. Its dependencies are optimised, so guests compile quickly.
 fn tests() -> Result<()> {
+    // One at a time: each has a gateway of its own at work, and two cores are what such a machine has. Beside one
+    // another they measure the machine's load, where they mean the gateway's patience.
     step::run(
         "tests",
-        workspace::cargo(workspace::root()).args(["test", "--workspace"]),
+        workspace::cargo(workspace::root())
+            .args(["test", "--workspace"])
+            .env("RUST_TEST_THREADS", "1"),
     )
 }

@@ -118,7 +118,13 @@ fn no_more_connections_than_the_limit() {
         assert_eq!(gauge(&gateway, mode), 2.0, "{mode:?}");
         assert_eq!(origin.open() - others, 2, "{mode:?}");
     }
-    assert_eq!((origin.accepted(), origin.most()), (2 * MODES.len(), 2 * MODES.len()));
+    assert_eq!(origin.most(), 2 * MODES.len());
+    // On a busy machine one that is not ready again in time is closed, and another takes its place.
+    assert!(
+        origin.accepted() <= 3 * MODES.len(),
+        "{} connections",
+        origin.accepted()
+    );
 }
 
 #[test]
