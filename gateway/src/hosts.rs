@@ -59,6 +59,11 @@ impl Import {
         self.name.split_once('@').map_or("", |(_, version)| version)
     }
 
+    /// Whether it is of WASI itself, whose packages are released together.
+    pub(crate) fn is_standard(&self) -> bool {
+        self.package() == "wasi:http" || wasi::PACKAGES.contains(&self.package())
+    }
+
     /// Whether the version is a release of the `major.minor` series; a pre-release never is.
     pub fn is_series(&self, series: &str) -> bool {
         let version = self.version();

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiCtxBuilder;
 
-const PACKAGES: [&str; 6] = [
+/// The packages of WASI that a program may import whatever it is called for.
+pub(super) const PACKAGES: [&str; 6] = [
     "wasi:cli",
     "wasi:clocks",
     "wasi:random",

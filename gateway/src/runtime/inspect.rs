@@ -80,17 +80,6 @@ fn is_handler(name: &str, interface: &str, series: &str) -> bool {
     export.interface() == interface && export.is_series(series)
 }
 
-/// The packages of WASI itself, which are released together.
-const STANDARD: [&str; 7] = [
-    "wasi:http",
-    "wasi:cli",
-    "wasi:clocks",
-    "wasi:random",
-    "wasi:io",
-    "wasi:filesystem",
-    "wasi:sockets",
-];
-
 /// Bytes that are no component.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAComponent {
@@ -201,7 +190,7 @@ impl Surface {
         let names = self.imports.iter().chain(&self.exports);
         let is_one = |name: &&String| {
             let import = Import::named(name);
-            STANDARD.contains(&import.package()) && import.version().contains('-')
+            import.is_standard() && import.version().contains('-')
         };
         names.filter(is_one).cloned().collect()
     }

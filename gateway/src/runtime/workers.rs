@@ -66,9 +66,9 @@ impl Workers {
         self.open
             .at(self.open.here(), |open| {
                 let at = open.iter().position(|one| self.is_free(&one.worker))?;
-                Some(self.assign(open, at))
+                self.assign(open, at)
             })
-            .flatten()?
+            .flatten()
     }
 
     fn is_free(&self, worker: &Worker) -> bool {
