@@ -5,7 +5,7 @@ mod show;
 use crate::error::Error;
 use crate::loader::{Expected, Loader, Pace, Plan, probe};
 use crate::scenarios::{Outcome, Scenario, Setup};
-use crate::{affinity, install, native};
+use crate::{affinity, install, native, nginx};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use show::{describe, heading};
@@ -15,7 +15,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Measures Tidegate beside `wasmtime serve` and a native hyper handler
+/// Measures Tidegate beside `wasmtime serve`, nginx and a native hyper handler
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-bench", version)]
 pub struct Cli {
@@ -25,9 +25,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run scenarios and print ratios against `wasmtime serve`
+    /// Run scenarios and print ratios against `wasmtime serve` or nginx
     #[command(
-        after_help = "Examples:\n  tidegate-bench compare\n  tidegate-bench compare --rounds 3 --seconds 1 fresh-default\n  tidegate-bench compare --json memory warm-start > result.json\n  tidegate-bench compare --enforce reuse concurrent outgoing idle-connections"
+        after_help = "Examples:\n  tidegate-bench compare\n  tidegate-bench compare --rounds 3 --seconds 1 fresh-default\n  tidegate-bench compare --json memory warm-start > result.json\n  tidegate-bench compare --enforce reuse concurrent outgoing idle-connections\n  tidegate-bench compare local proxy-h1 proxy-p99"
     )]
     Compare(CompareArgs),
     /// Install the `wasmtime` that is compared with, if it is absent, and print its path
@@ -79,6 +79,9 @@ struct CompareArgs {
     /// The `wasmtime` to compare with [default: installed into bench-tools in the target folder]
     #[arg(long, value_name = "PATH")]
     wasmtime: Option<PathBuf>,
+    /// The nginx to compare with [default: the first in the PATH, else /usr/sbin/nginx]
+    #[arg(long, value_name = "PATH")]
+    nginx: Option<PathBuf>,
     /// The folder of the guests [default: guests in the target folder]
     #[arg(long, value_name = "DIR")]
     guests: Option<PathBuf>,
@@ -128,6 +131,7 @@ struct NativeArgs {
 struct Results {
     machine: Machine,
     wasmtime: Option<String>,
+    nginx: Option<String>,
     rounds: usize,
     seconds: f64,
     connections: usize,
@@ -165,6 +169,7 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
     let mut results = Results {
         machine: machine()?,
         wasmtime: setup.wasmtime.as_deref().map(install::require_wanted).transpose()?,
+        nginx: setup.nginx.as_deref().map(nginx::version).transpose()?,
         rounds: setup.rounds,
         seconds: setup.measure.as_secs_f64(),
         connections: setup.connections,
@@ -211,9 +216,15 @@ fn setup(args: CompareArgs, scenarios: &[Scenario]) -> Result<Setup, Error> {
         None if scenarios.iter().any(|scenario| scenario.needs_wasmtime()) => Some(install::ensure(&target)?),
         None => None,
     };
+    let nginx = match args.nginx {
+        Some(path) => Some(path),
+        None if scenarios.iter().any(|scenario| scenario.needs_nginx()) => Some(nginx::find()?),
+        None => None,
+    };
     Ok(Setup {
         tidegate: args.tidegate.unwrap_or_else(|| target.join("dist/tidegate")),
         wasmtime,
+        nginx,
         guests: args.guests.unwrap_or_else(|| target.join("guests")),
         rounds: args.rounds.into(),
         measure: args.seconds,

@@ -1,4 +1,4 @@
-//! The side-by-side harness: Tidegate beside `wasmtime serve` and a native hyper handler, in the same run.
+//! The side-by-side harness: Tidegate beside `wasmtime serve`, nginx and a native hyper handler, in the same run.
 //!
 //! - `cli`: the commands of `tidegate-bench`, and what they print.
 //! - `scenarios`: what is measured against what, and the figure each one is to reach.
@@ -6,6 +6,7 @@
 //! - `server`: a peer as a process pinned to one core, its CPU time and its memory.
 //! - `loader`: the HTTP/1.1 client that asks and checks every answer.
 //! - `native`: the third peer, a hyper handler without any component.
+//! - `nginx`: finds the machine's.
 //! - `install`: brings `wasmtime` into the target folder where it is missing.
 //! - `affinity`: which core does what.
 //! - `open_files`: lets one process hold thousands of connections.
@@ -17,6 +18,7 @@ mod error;
 mod install;
 mod loader;
 mod native;
+mod nginx;
 mod open_files;
 mod rounds;
 mod scenarios;

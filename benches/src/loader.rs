@@ -54,10 +54,13 @@ pub(crate) struct Report {
     /// Connections opened again, because the server closed one in an orderly way.
     pub(crate) reconnects: u64,
     pub(crate) latency: Histogram<u64>,
+    /// Open loop: how long after it was due, and a connection free, each request was sent. This much of a latency is the
+    /// loader's own.
+    pub(crate) late: Histogram<u64>,
 }
 
 impl fmt::Debug for Report {
-    /// Without the histogram, which is some thousand counters.
+    /// Without the histograms, which are some thousand counters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report")
             .field("requests", &self.requests)
@@ -77,6 +80,11 @@ impl Report {
     /// The latency that this share of the requests stayed under, in microseconds.
     pub(crate) fn latency_us(&self, quantile: f64) -> f64 {
         self.latency.value_at_quantile(quantile) as f64 / 1000.0
+    }
+
+    /// The loader's own lateness that this share of the requests stayed under, in microseconds. 0 in a closed loop.
+    pub(crate) fn late_us(&self, quantile: f64) -> f64 {
+        self.late.value_at_quantile(quantile) as f64 / 1000.0
     }
 
     pub(crate) fn latency_max_us(&self) -> f64 {

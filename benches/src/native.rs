@@ -1,17 +1,18 @@
 //! The third peer: hyper's HTTP/1 server with a handler that answers a constant. It shows what the road costs
-//! without a component on it, and it is what guests call when they call out.
+//! without a component on it, and it is the upstream: what guests call, and what stands behind a proxy.
 
 use crate::error::{Context, Error};
 use bytes::Bytes;
-use http::{Response, header};
+use http::{Request, Response, header};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -24,6 +25,8 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 pub(crate) struct Counts {
     pub(crate) connections: AtomicU64,
     pub(crate) requests: AtomicU64,
+    /// The names of the fields in the first request, in small letters.
+    pub(crate) first_fields: OnceLock<Vec<String>>,
 }
 
 /// Serves `body` on one thread until the process is ended. `ready` learns the bound address.
@@ -70,7 +73,9 @@ async fn connection(stream: TcpStream, body: Bytes, counts: Arc<Counts>) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let service = service_fn(move |_request| {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let names = || request.headers().keys().map(ToString::to_string).collect();
+        counts.first_fields.get_or_init(names);
         counts.requests.fetch_add(1, Ordering::Relaxed);
         let body = body.clone();
         async move {

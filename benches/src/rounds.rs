@@ -87,6 +87,7 @@ pub(crate) struct Beside {
 pub(crate) enum Figure {
     CpuPerRequest,
     RequestsPerSecond,
+    LatencyP99,
 }
 
 /// Measures every peer once a round, in the order A B C A B C, so that drift meets all of them alike.
@@ -151,6 +152,7 @@ pub(crate) fn ratio(own: &Row, base: &Row, figure: Figure) -> Option<Spread> {
     let get: fn(&Sample) -> f64 = match figure {
         Figure::CpuPerRequest => |sample| sample.cpu_us_per_request,
         Figure::RequestsPerSecond => |sample| sample.requests_per_second,
+        Figure::LatencyP99 => |sample| sample.latency_p99_us,
     };
     Spread::of(&ratios(&own.samples, &base.samples, get)?)
 }

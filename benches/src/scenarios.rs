@@ -2,9 +2,12 @@
 
 mod compare;
 mod config;
+mod edge;
+mod goal;
 mod idle;
 mod memory;
 mod peers;
+mod turn;
 mod upstream;
 mod warm_start;
 
@@ -30,6 +33,14 @@ pub(crate) enum Scenario {
     Concurrent,
     /// A guest that calls a keep-alive server for every request
     Outgoing,
+    /// A local answer of three bytes, beside nginx
+    Local,
+    /// Latency of the local answer at 60% of what the slower of the two can do, beside nginx
+    LocalP99,
+    /// A proxied answer of 1 KiB over HTTP/1.1 keep-alive on both sides, beside nginx
+    ProxyH1,
+    /// Latency of the proxied answer at 60% of what the slower of the two can do, beside nginx
+    ProxyP99,
     /// 1 GiB through a guest and back: growth of resident memory
     Memory,
     /// A second start with 200 components: time until it listens
@@ -44,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) tidegate: PathBuf,
     /// None only if no scenario that was asked for needs it.
     pub(crate) wasmtime: Option<PathBuf>,
+    /// Likewise.
+    pub(crate) nginx: Option<PathBuf>,
     pub(crate) guests: PathBuf,
     pub(crate) rounds: usize,
     pub(crate) measure: Duration,
@@ -86,6 +99,9 @@ pub(crate) enum Outcome {
         /// The rows over peers other than the baseline, where a goal asks for it.
         others: Vec<Beside>,
         verdicts: Vec<Verdict>,
+        /// Of a load at a fixed rate.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        paced: Option<Paced>,
     },
     Memory {
         scenario: String,
@@ -116,6 +132,19 @@ pub(crate) enum Outcome {
     },
 }
 
+/// How a fixed rate came about and how well it was kept; each list in the order of the rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Paced {
+    /// The rate of a round is this share of the least of what the peers could do in it.
+    pub(crate) share: f64,
+    /// What each could do, asked as fast as it answered.
+    pub(crate) closed_rps: Vec<Spread>,
+    /// Share of that time that the server's core worked for the server.
+    pub(crate) closed_server_busy: Vec<Spread>,
+    /// The loader's own part of the latency at the fixed rate, which 99 in 100 requests stayed under.
+    pub(crate) late_p99_us: Vec<Spread>,
+}
+
 /// What idle connections cost one peer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct IdleRow {
@@ -132,8 +161,12 @@ impl Scenario {
     }
 
     pub(crate) fn needs_wasmtime(self) -> bool {
-        // The others are about the gateway alone, or have the native peer beside it.
+        // The others are about the gateway alone, or have another peer beside it.
         !compare::cases(self).is_empty()
+    }
+
+    pub(crate) fn needs_nginx(self) -> bool {
+        edge::cases(self).is_some()
     }
 
     /// Runs it on each of its guests and hands over each outcome as soon as it is there.
@@ -144,6 +177,9 @@ impl Scenario {
                     .iter()
                     .try_for_each(|case| each(compare::run(case, setup)?))
             }
+            Self::Local | Self::LocalP99 | Self::ProxyH1 | Self::ProxyP99 => edge::cases(self)
+                .iter()
+                .try_for_each(|case| each(edge::run(case, setup)?)),
             Self::Memory => memory::GUESTS
                 .iter()
                 .try_for_each(|guest| each(memory::run(guest, setup)?)),

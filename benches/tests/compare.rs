@@ -1,5 +1,5 @@
 //! The harness from its command line to its JSON, with stand-ins for the two heavy peers: scripts that understand the
-//! same arguments and answer through `tidegate-bench native`. What is measured is nobody's performance; what is tested
+//! same arguments and answer through `tidegate-bench native`, or through nginx where a proxy is asked for. What is measured is nobody's performance; what is tested
 //! is that processes are started, asked, judged, compared and ended.
 #![forbid(unsafe_code)]
 #![expect(
@@ -56,19 +56,46 @@ impl Stage {
         self.dir.path().join(name)
     }
 
+    /// Beside the real nginx, with nginx in Tidegate's place: it does the work and writes its lines where Tidegate would.
+    fn beside_nginx(access_log: &str) -> Self {
+        let stage = Self::new("", "");
+        let listener = r#"s/^address = "\(127\.0\.0\.1:[1-9][0-9]*\)"$/\1/p"#;
+        let server = r#"s/^servers = \["\(.*\)"\]$/\1/p"#;
+        let headers = ["For", "Host", "Proto"].map(|name| format!("proxy_set_header X-Forwarded-{name} x;"));
+        let headers = headers.concat();
+        script(
+            &stage.path("tidegate"),
+            &format!(
+                r#"PATH="$PATH:/usr/sbin"
+dir="$(dirname "$2")/stand-in"
+mkdir -p "$dir"
+listener="$(sed -n '{listener}' "$2")"
+server="$(sed -n '{server}' "$2")"
+answer='return 200 "ok\n";'
+if [ "$server" ]; then
+    upstream="upstream origin {{ server $server; keepalive 64; keepalive_requests 1000000000; }}"
+    answer='proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; {headers}'
+fi
+cat > "$dir/nginx.conf" <<END
+daemon off; master_process off; pid nginx.pid;
+events {{ }}
+http {{
+    access_log {access_log}; keepalive_requests 1000000000;
+    client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
+    $upstream
+    server {{ listen $listener; location / {{ $answer }} }}
+}}
+END
+exec nginx -p "$dir/" -c nginx.conf -e stderr"#
+            ),
+        );
+        stage
+    }
+
     fn compare(&self, more: &[&str]) -> Output {
         let core = |index: usize| self.cores.get(index).map_or("0", String::as_str);
         Command::new(BENCH)
-            .args([
-                "compare",
-                "fresh-default",
-                "--rounds",
-                "2",
-                "--seconds",
-                "0.2",
-                "--warm-up",
-                "0.1",
-            ])
+            .args(["compare", "--rounds", "2", "--seconds", "0.2", "--warm-up", "0.1"])
             .args(["--connections", "4", "--server-cpu", core(0), "--loader-cpu", core(1)])
             .arg("--tidegate")
             .arg(self.path("tidegate"))
@@ -90,7 +117,7 @@ fn script(path: &Path, body: &str) {
 #[test]
 fn three_peers_are_measured_and_compared() {
     let stage = Stage::new("Hello there", "Hello there");
-    let output = stage.compare(&["--json"]);
+    let output = stage.compare(&["fresh-default", "--json"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     if stage.cores.len() < 2 {
         assert!(stderr.contains("a core each"), "{stderr}");
@@ -127,7 +154,7 @@ fn three_peers_are_measured_and_compared() {
 #[test]
 fn peers_that_answer_differently_are_not_compared() {
     let stage = Stage::new("Hello there", "Hello where");
-    let output = stage.compare(&[]);
+    let output = stage.compare(&["fresh-default"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let expected = if stage.cores.len() < 2 {
@@ -142,13 +169,77 @@ fn peers_that_answer_differently_are_not_compared() {
 fn another_release_of_wasmtime_is_refused() {
     let stage = Stage::new("Hello there", "Hello there");
     script(&stage.path("wasmtime"), "echo wasmtime 47.0.0");
-    let output = stage.compare(&[]);
+    let output = stage.compare(&["fresh-default"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let expected = if stage.cores.len() < 2 {
         "a core each"
     } else {
         "wasmtime 47.0.0"
+    };
+    assert!(stderr.contains(expected), "{stderr}");
+}
+
+#[test]
+fn the_same_server_beside_itself_is_neither_better_nor_worse() {
+    let stage = Stage::beside_nginx("/dev/stdout");
+    let output = stage.compare(&["local", "proxy-h1", "proxy-p99", "--json"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stage.cores.len() < 2 {
+        assert!(stderr.contains("a core each"), "{stderr}");
+        return;
+    }
+    assert!(output.status.success(), "{stderr}");
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(results["nginx"].as_str().unwrap().starts_with("nginx/"), "{results}");
+    let outcomes = results["outcomes"].as_array().unwrap();
+    let most: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome["verdicts"][0]["reach"]["at-most"].as_f64().unwrap())
+        .collect();
+    assert_eq!(most, [1.2, 1.25, 1.5]);
+    for outcome in outcomes {
+        assert_eq!(outcome["baseline"], "nginx");
+        let rows = outcome["rows"].as_array().unwrap();
+        assert_eq!(
+            (&rows[0]["peer"], &rows[1]["peer"]),
+            (&"tidegate".into(), &"nginx".into())
+        );
+        assert_eq!(rows[0]["samples"].as_array().unwrap().len(), 2);
+        let ratio = rows[0]["cpu_ratio"]["median"].as_f64().unwrap();
+        assert!((0.2..5.0).contains(&ratio), "{outcome}");
+    }
+    let paced = &outcomes[2]["paced"];
+    assert_eq!(paced["share"], 0.6);
+    let median = |of: &Value| of["median"].as_f64().unwrap();
+    let rate = median(&outcomes[2]["rows"][0]["requests_per_second"]);
+    assert!(rate < median(&paced["closed_rps"][1]), "{}", outcomes[2]);
+}
+
+#[test]
+fn a_server_that_leaves_its_log_out_is_not_compared() {
+    let stage = Stage::beside_nginx("off");
+    let output = stage.compare(&["local"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let expected = if stage.cores.len() < 2 {
+        "a core each"
+    } else {
+        "tidegate: 0 lines in the access log"
+    };
+    assert!(stderr.contains(expected), "{stderr}");
+}
+
+#[test]
+fn a_missing_nginx_is_named_with_its_package() {
+    let stage = Stage::new("", "");
+    let output = stage.compare(&["local", "--nginx", "/no/nginx"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let expected = if stage.cores.len() < 2 {
+        "a core each"
+    } else {
+        "/no/nginx is missing: install nginx (Debian and Ubuntu: apt-get install nginx-light)"
     };
     assert!(stderr.contains(expected), "{stderr}");
 }

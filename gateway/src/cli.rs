@@ -1,14 +1,18 @@
 //! The command line: one file a subcommand, and the exit codes of sysexits.
 
+mod ask;
 mod check;
 mod compile;
 mod explain;
 mod grants;
 mod inspect;
 mod offline;
+mod routes;
 mod run;
 mod schema;
 mod serve;
+mod table;
+mod upstreams;
 
 use crate::config::{Config, ConfigErrors, FromEnv, Options, ReportStyle};
 use crate::control::{BuildError, StartError};
@@ -33,6 +37,8 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Explain(explain::Explain),
+    Routes(routes::Routes),
+    Upstreams(upstreams::Upstreams),
     Schema(schema::Schema),
     Inspect(inspect::Inspect),
     Compile(compile::Compile),
@@ -85,6 +91,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Routes(routes) => routes.run(),
+        Command::Upstreams(upstreams) => upstreams.run(),
         Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Compile(compile) => compile.run(),
@@ -142,7 +150,7 @@ fn report(errors: &ConfigErrors) -> Failed {
 
 fn start_failed(error: &StartError) -> Failed {
     let exit = match error {
-        StartError::Build(BuildError::Components(errors)) => return report(errors),
+        StartError::Build(BuildError::Unusable(errors)) => return report(errors),
         StartError::Build(_) | StartError::Engine(_) => Exit::Config,
         StartError::Listen(crate::door::ListenError::Tls { .. }) => Exit::Config,
         StartError::Listen(_) | StartError::Admin { .. } | StartError::DataDir(_) | StartError::Cache(_) => {

@@ -3,7 +3,8 @@
 //! - `file`, `node`, `duplicate`: texts, and the tree both formats are parsed to, with places.
 //! - `error`: everything that can be wrong, with its place, drawn or serialised.
 //! - `reader`, `scalar`, `suggest`, `secret`: typed reading that reports and goes on.
-//! - `gateway`, `admin`, `listener`, `component` with `grants`, `route` with `target`: one module a table.
+//! - `gateway`, `admin`, `listener`, `component` with `grants`, `upstream`, `route` with `target`: one module a table;
+//!   `header`, `key`, `network`: what several of them are made of.
 //! - `check`: what holds between tables and files. `schema`: the same contract for editors.
 //!
 //! A key of the contract that this version does not serve is an error of its own: what is written is either
@@ -18,7 +19,10 @@ mod error;
 mod file;
 mod gateway;
 mod grants;
+mod header;
+mod key;
 mod listener;
+mod network;
 mod node;
 mod reader;
 mod route;
@@ -27,6 +31,7 @@ mod schema;
 mod secret;
 mod suggest;
 mod target;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -48,11 +53,15 @@ pub use self::file::{Format, Position, Source};
 pub use self::gateway::{AccessLogConfig, GatewayConfig, PoolReset};
 pub use self::grants::{DirGrant, Grants, HostGrant, HttpGrant, HttpScheme, InvalidGrant, PortGrant, SocketGrant};
 pub use self::listener::{CertPaths, ListenerConfig, ListenerLimits};
-pub use self::route::{RouteConfig, RouteLimits};
-pub use self::scalar::{InvalidName, Name};
+pub use self::route::{HeaderEdits, PathTemplate, RewriteConfig, RouteConfig, RouteLimits, TemplatePart};
+pub use self::scalar::{InvalidName, Name, Percent};
 pub use self::schema::{schema, schema_text};
 pub use self::secret::{Secret, Setting};
-pub use self::target::{RedirectConfig, RespondConfig, TargetConfig};
+pub use self::target::{RedirectConfig, RespondConfig, SplitConfig, Sticky, TargetConfig};
+pub use self::upstream::{
+    Balance, EjectionConfig, HashKey, HealthConfig, HealthProbe, RetryConfig, ServerConfig, ServerHost, UpstreamConfig,
+    UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+};
 
 /// A whole configuration, checked: every name in it is defined, every value within its bounds.
 ///
@@ -67,6 +76,8 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// By name.
     pub components: BTreeMap<Name, ComponentConfig>,
+    /// By name. Not all of them need be the target of a route.
+    pub upstreams: BTreeMap<Name, UpstreamConfig>,
     /// In the order of their declaration, which is the last word on precedence.
     pub routes: Vec<RouteConfig>,
     /// Names the texts this was read from.
@@ -125,6 +136,7 @@ impl Config {
             admin: resolved.admin,
             listeners: resolved.listeners,
             components: resolved.components,
+            upstreams: resolved.upstreams,
             routes: resolved.routes,
             digest,
             sources: Sources(sources),
@@ -145,12 +157,28 @@ struct Draft {
     listeners: Vec<ListenerDraft>,
     /// Tables there were, those that could not be read included.
     listeners_count: usize,
-    components: BTreeMap<Name, ComponentConfig>,
-    /// Where each name is defined, for components that could not be read too: they are not unknown.
-    component_places: BTreeMap<String, Location>,
+    components: Defined<ComponentConfig>,
+    upstreams: Defined<UpstreamConfig>,
     routes: Vec<RouteDraft>,
     /// A file could not be parsed, so a name that is missing may be defined in it.
     incomplete: bool,
+}
+
+/// What is defined by name.
+#[derive(Debug)]
+struct Defined<T> {
+    configs: BTreeMap<Name, T>,
+    /// Where each name is defined, for those that could not be read too: they are not unknown.
+    places: BTreeMap<String, Location>,
+}
+
+impl<T> Default for Defined<T> {
+    fn default() -> Self {
+        Self {
+            configs: BTreeMap::new(),
+            places: BTreeMap::new(),
+        }
+    }
 }
 
 impl Draft {
@@ -195,15 +223,20 @@ impl Draft {
             .and_then(|field| field.named())
             .unwrap_or_default()
         {
-            self.add_component(&named);
+            let read = component::read(&named).map(|config| (config.name.clone(), config));
+            self.components.add("component", &named, read);
+        }
+        for named in table
+            .take("upstream")
+            .and_then(|field| field.named())
+            .unwrap_or_default()
+        {
+            let read = upstream::read(&named).map(|config| (config.name.clone(), config));
+            self.upstreams.add("upstream", &named, read);
         }
         for field in table.take("route").and_then(|field| field.list()).unwrap_or_default() {
             self.routes.extend(route::read(&field));
         }
-        table.refuse_unserved(
-            "upstream",
-            "remove it: this version serves components, fixed answers and redirects",
-        );
         table.refuse_unserved("store", "remove it: this version has no storage");
         table.finish();
         if let Some(schema) = schema {
@@ -226,21 +259,21 @@ impl Draft {
             None => self.admin = Some((read, field.location())),
         }
     }
+}
 
-    fn add_component(&mut self, named: &reader::NamedField<'_>) {
-        let read = component::read(named);
-        if let Some(first) = self.component_places.get(named.name) {
-            let what = format!("component `{}`", named.name);
+impl<T> Defined<T> {
+    /// Takes what was read under a name, if anything was and the name is new.
+    fn add(&mut self, kind: &str, named: &reader::NamedField<'_>, read: Option<(Name, T)>) {
+        if let Some(first) = self.places.get(named.name) {
+            let what = format!("{kind} `{}`", named.name);
             // Within one text the parser or the table's reader has said so already.
             if !Arc::ptr_eq(first.source(), named.at.source()) {
                 report_twice(named.field.cx().sink, &what, first, named.at.clone());
             }
             return;
         }
-        self.component_places.insert(named.name.to_owned(), named.at.clone());
-        if let Some(component) = read {
-            self.components.insert(component.name.clone(), component);
-        }
+        self.places.insert(named.name.to_owned(), named.at.clone());
+        self.configs.extend(read);
     }
 }
 

@@ -1,14 +1,15 @@
 //! The front door: listeners, TLS, HTTP/1 and HTTP/2 connections, and their orderly end.
 //!
 //! A door is one thread with a runtime of its own and a socket of its own for each listener (SO_REUSEPORT), so a
-//! connection never leaves its core. On the way in a request passes `listener`, `connection`, `io` with the `guard`,
-//! and `service`; `shared` holds what a connection and its door's watch have in common, `answer` what goes back.
+//! connection never leaves its core. On the way in a request passes `listener`, `proxy_protocol` where a balancer stands
+//! before it, `connection`, `io` with the guard, and `service`; `shared` holds what a connection and its door's watch
+//! have in common, `answer` what goes back.
 
 mod answer;
 mod connection;
-mod guard;
 mod io;
 mod listener;
+mod proxy_protocol;
 mod service;
 mod shared;
 pub(crate) mod tls;

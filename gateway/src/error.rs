@@ -10,8 +10,63 @@ pub enum Blame {
     Client,
     /// The component failed, ran too long, or asked for too much.
     Guest,
+    /// A server behind this gateway cannot be reached, is overdue, or answers what is not HTTP.
+    Upstream,
     /// This gateway is full, is going down, or failed itself.
     Gateway,
+}
+
+/// What went wrong between this gateway and a server of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFault {
+    /// No connection could be made.
+    Connect,
+    /// The server's certificate is not the one expected, or the handshake failed.
+    Tls,
+    /// The connection ended before the answer was complete.
+    Closed,
+    /// What the server sent is not a valid answer.
+    Protocol,
+    /// No connection was made in time.
+    ConnectTimeout,
+    /// The answer did not begin in time.
+    FirstByteTimeout,
+    /// The server took no more of the request.
+    WriteTimeout,
+    /// The answer stopped in its middle.
+    IdleTimeout,
+    /// No server of the upstream is healthy.
+    Unavailable,
+    /// A limit of the upstream is reached.
+    Busy,
+}
+
+impl UpstreamFault {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Connect | Self::Tls | Self::Closed | Self::Protocol => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout | Self::FirstByteTimeout | Self::WriteTimeout | Self::IdleTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Self::Unavailable | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// A short stable word for logs and metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Connect => "upstream-connect",
+            Self::Tls => "upstream-tls",
+            Self::Closed => "upstream-closed",
+            Self::Protocol => "upstream-protocol",
+            Self::ConnectTimeout => "upstream-connect-timeout",
+            Self::FirstByteTimeout => "upstream-first-byte",
+            Self::WriteTimeout => "upstream-write",
+            Self::IdleTimeout => "upstream-idle",
+            Self::Unavailable => "upstream-unavailable",
+            Self::Busy => "upstream-busy",
+        }
+    }
 }
 
 /// Why a request did not get the answer it came for.
@@ -61,6 +116,17 @@ pub enum Fault {
     Saturated,
     /// Instances cannot be cleaned safely at the moment, so none is given out (`pool_reset = "scan"` beside swap).
     PoolClosed,
+    /// The upstream gave no answer, or not all of it; the text is for the log, never for the client.
+    Upstream {
+        /// What went wrong.
+        kind: UpstreamFault,
+        /// With what, and how.
+        why: String,
+    },
+    /// The route does not let this client's address in.
+    Denied,
+    /// As many requests of the route as it allows are under way.
+    RouteBusy,
     /// The request passed through this gateway too often.
     LoopDetected,
     /// The gateway is going down.
@@ -81,7 +147,9 @@ impl Fault {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Deadline | Self::BodyDeadline | Self::Cpu => StatusCode::GATEWAY_TIMEOUT,
             Self::Memory | Self::Trap(_) | Self::NoResponse | Self::GuestError(_) => StatusCode::BAD_GATEWAY,
-            Self::Saturated | Self::PoolClosed | Self::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Saturated | Self::PoolClosed | Self::RouteBusy | Self::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream { kind, .. } => kind.status(),
+            Self::Denied => StatusCode::FORBIDDEN,
             Self::LoopDetected => StatusCode::LOOP_DETECTED,
             Self::WriteTimeout | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -107,6 +175,9 @@ impl Fault {
             Self::GuestError(_) => "guest-error",
             Self::Saturated => "saturated",
             Self::PoolClosed => "pool-closed",
+            Self::Upstream { kind, .. } => kind.code(),
+            Self::Denied => "denied",
+            Self::RouteBusy => "route-busy",
             Self::LoopDetected => "loop",
             Self::Shutdown => "shutdown",
             Self::Internal(_) => "internal",
@@ -125,7 +196,9 @@ impl Fault {
             | Self::BadBody
             | Self::ClientGone
             | Self::WriteTimeout
+            | Self::Denied
             | Self::LoopDetected => Blame::Client,
+            Self::Upstream { .. } => Blame::Upstream,
             Self::Deadline
             | Self::BodyDeadline
             | Self::Cpu
@@ -133,7 +206,7 @@ impl Fault {
             | Self::Trap(_)
             | Self::NoResponse
             | Self::GuestError(_) => Blame::Guest,
-            Self::Saturated | Self::PoolClosed | Self::Shutdown | Self::Internal(_) => Blame::Gateway,
+            Self::Saturated | Self::PoolClosed | Self::RouteBusy | Self::Shutdown | Self::Internal(_) => Blame::Gateway,
         }
     }
 
@@ -155,7 +228,7 @@ impl Fault {
 
     /// Seconds for `Retry-After` (RFC 9110 §10.2.3), where trying again helps.
     pub fn retry_after(&self) -> Option<u32> {
-        matches!(self, Self::Saturated | Self::PoolClosed | Self::Shutdown).then_some(1)
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
 }
 
@@ -164,6 +237,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Trap(why) => write!(f, "the guest trapped: {why}"),
             Self::GuestError(why) => write!(f, "the guest answered with an error: {why}"),
+            Self::Upstream { kind, why } => write!(f, "{}: {why}", kind.code()),
             Self::Internal(why) => write!(f, "internal fault: {why}"),
             other => f.write_str(other.code()),
         }

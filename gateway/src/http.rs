@@ -3,11 +3,27 @@
 mod body;
 mod call;
 mod caller;
+mod cookie;
 mod cx;
+mod edits;
+mod forwarded;
+pub(crate) mod guard;
+pub(crate) mod hop;
+mod nodes;
+mod rewrite;
 mod timing;
+mod trusted;
+mod upgrade;
 
 pub use body::{Body, BodyError, ClientBody};
 pub use call::{Call, Cause, Patience};
+pub(crate) use caller::pass_on;
 pub use caller::{Caller, Loop};
-pub use cx::{Client, RequestCx, RequestId};
+pub(crate) use cookie::cookie;
+pub use cx::{Client, Peer, RequestCx, RequestId};
+pub(crate) use edits::Edits;
+pub(crate) use forwarded::{AskedHost, ForwardedFor, is_claim, is_disguised_claim};
+pub(crate) use rewrite::{Rewrite, to_origin_form, with_path};
 pub use timing::Timing;
+pub(crate) use trusted::Provenance;
+pub use upgrade::{AfterUpgrade, Carried, Upgrade};

@@ -8,6 +8,7 @@
 //! - `outbound`: connections the gateway makes itself: names, allowed destinations, TLS, pooled HTTP clients.
 //! - [`stores`]: what stands behind hosts. [`hosts`]: the interfaces components import, one file each.
 //! - `runtime`: engines, the compiled cache, instances, calls and their limits (wasmtime).
+//! - `proxy`: upstreams: choosing a server, and the data path to it and back (pingora, hyper's client).
 //! - `snapshot`: what a request runs on; `route`: from a request to its route and its answer.
 //! - `door`: listeners, TLS, HTTP/1 and HTTP/2 connections, and their orderly end (hyper, rustls).
 //! - `control`: building snapshots and putting them into force, the admin API. [`cli`]: the commands.
@@ -28,6 +29,7 @@ pub mod http;
 pub mod limits;
 mod outbound;
 mod per_core;
+mod proxy;
 mod route;
 mod runtime;
 mod snapshot;

@@ -21,6 +21,12 @@ pub const HEADER_BYTES_MAX: usize = 1024 * 1024;
 pub const HEADER_COUNT: usize = 100;
 /// The request target. 414 beyond it.
 pub const URI_BYTES: usize = 8 * 1024;
+/// Fields that Connection may name beside `close` and `keep-alive`; what it names beyond them goes on. Clients name one
+/// or two, and each costs a look-up.
+pub const CONNECTION_OPTIONS_COUNT: usize = 16;
+/// Proxies a request may have come by, as X-Forwarded-For or Forwarded tell of them; what is told beyond them is not
+/// read.
+pub const PROXIES_COUNT: usize = 32;
 /// From the first byte of a head to its last. 408 when it passes with a part of the head received.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection between two requests, and an HTTP/2 connection without streams. Closed without an answer.
@@ -41,12 +47,18 @@ pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const BODY_RATE_BYTES_MIN: u64 = 64;
 /// A client that takes no byte of a response for this long has its connection closed and its guest stopped.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A chunk-size line with its extension. 400 beyond it.
+/// A chunk-size line with its extension. 400 beyond it in a request; a response is cut.
 pub const CHUNK_LINE_BYTES: usize = 256;
-/// A trailer section of a chunked request body. 400 beyond it.
+/// A trailer section of a chunked body on HTTP/1, and apart from it the extensions of all its chunks. 400 beyond it in
+/// a request; a response is cut.
 pub const TRAILER_BYTES: usize = 8 * 1024;
 /// After a failed accept (EMFILE, ENFILE, ENOBUFS): pause this long, then go on.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// A header of the PROXY protocol's version 1, with its line end (proxy-protocol.txt §2.1). Closed beyond it.
+pub const PROXY_V1_BYTES: usize = 107;
+/// What follows the 16 fixed bytes of version 2: two addresses, and what a balancer tells of the client's TLS beside
+/// them. Closed beyond it.
+pub const PROXY_V2_REST_BYTES: usize = 4 * 1024;
 /// The kernel's queue of connections not yet accepted.
 pub const LISTEN_BACKLOG_COUNT: u32 = 4096;
 
@@ -159,6 +171,10 @@ pub const LANE_COUNT: usize = 1024;
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 /// How long an idle connection may still bring one more request while draining.
 pub const DRAIN_IDLE: Duration = Duration::from_secs(2);
+/// A command that asks a gateway through its admin API waits this long for the answer.
+pub const ADMIN_ANSWER_TIME: Duration = Duration::from_secs(10);
+/// The answer it takes: all routes and upstreams that a configuration may have fit in.
+pub const ADMIN_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 /// Admin connections at once.
 pub const ADMIN_CONNECTIONS_COUNT: usize = 64;
 /// One configuration file.
@@ -167,6 +183,8 @@ pub const CONFIG_FILE_BYTES: u64 = 8 * 1024 * 1024;
 pub const ROUTES_COUNT: usize = 100_000;
 /// Components in one configuration.
 pub const COMPONENTS_COUNT: usize = 10_000;
+/// Servers of upstreams with metric series of their own at a time; those beyond share one in each upstream.
+pub const SERVER_METRICS_COUNT: usize = 16_384;
 /// Access-log lines waiting to be written; beyond it lines are dropped and counted, never waited for.
 pub const ACCESS_LOG_LINES_COUNT: usize = 16_384;
 
@@ -229,11 +247,17 @@ pub const OUTGOING_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a connection that was just used may take to be ready again. It needs one turn of its task; one that
 /// takes longer still writes to a server that does not read, and is closed.
 pub const OUTGOING_READY_TIME: Duration = Duration::from_millis(100);
+/// How long a request body is held back for a server that was told to say 100 first (RFC 9110 §10.1.1), as curl does.
+pub const CONTINUE_TIME: Duration = Duration::from_secs(1);
 /// Addresses of one name that are tried. Each has its share of the connect timeout.
 pub const OUTGOING_ADDRESSES_COUNT: usize = 8;
-/// A response head, and a trailer section. On HTTP/1 neither may have more than hyper's 100 fields, which it keeps on
-/// its stack: another number would cost an allocation with each response.
+/// A response head, and on HTTP/2 a trailer section.
 pub const OUTGOING_HEAD_BYTES: usize = 64 * 1024;
+/// Fields of one response head on HTTP/1, and of one trailer section. hyper keeps that many on its stack: another number would cost an allocation with each
+/// response.
+pub const OUTGOING_HEADER_COUNT: usize = 100;
+/// Interim responses (1xx) to one request on HTTP/1. Servers send one or two; hyper would skip them without end.
+pub const OUTGOING_INTERIM_COUNT: usize = 16;
 /// Bytes an HTTP/1 connection may hold that were received and not yet taken, or written and not yet sent.
 pub const OUTGOING_BUFFER_BYTES: usize = 128 * 1024;
 /// Requests at once on one HTTP/2 connection, where the server allows as many; beyond it another one is opened.
@@ -267,3 +291,88 @@ pub const OUTGOING_TLS_SESSIONS_COUNT: usize = 1_024;
 pub const SOCKET_ADDRESS_TIME: Duration = DNS_TTL_MAX;
 /// Such addresses one instance may have at a time; beyond it the oldest is forgotten.
 pub const SOCKET_ADDRESSES_COUNT: usize = 64;
+
+// ---- Upstreams ----------------------------------------------------------------------------------------------
+
+/// From a request without a usable connection to a server to one, TLS included. 504 beyond it.
+pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// From the end of a request, or its last progress, to the head of its response. 504 beyond it.
+pub const UPSTREAM_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two pieces of a response body, and a server that takes no byte of a request body.
+pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// From dispatch to the end of a response, all attempts together. Zero: none, because downloads take what they take.
+pub const UPSTREAM_TOTAL_TIMEOUT: Duration = Duration::ZERO;
+/// A tunnel without a byte in either direction is closed: quiet WebSockets live for minutes, forgotten ones for ever.
+pub const UPSTREAM_TUNNEL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// An unused connection to a server is kept this long, as are those of components and for the same reason.
+pub const UPSTREAM_KEEPALIVE_IDLE: Duration = OUTGOING_IDLE_TIME;
+/// Open connections to one server. A request that needs one more waits.
+pub const UPSTREAM_CONNECTIONS_COUNT: usize = 1_024;
+/// The most that may be configured: a local address has no more ports for one destination.
+pub const UPSTREAM_CONNECTIONS_COUNT_MAX: usize = 65_535;
+/// Requests waiting for a connection to one server. 503 beyond it.
+pub const UPSTREAM_PENDING_COUNT: usize = 1_024;
+/// Requests in flight to all servers of one upstream. 503 beyond it.
+pub const UPSTREAM_REQUESTS_COUNT: usize = 16_384;
+/// The most requests that may be configured to wait or to be in flight: each holds its connection and its head.
+pub const UPSTREAM_REQUESTS_COUNT_MAX: usize = 1_000_000;
+/// Further attempts at a request after the first has failed, where trying again is safe.
+pub const UPSTREAM_RETRIES_COUNT: u32 = 2;
+/// The most that may be configured: each one is load on servers that already fail.
+pub const UPSTREAM_RETRIES_COUNT_MAX: u32 = 10;
+/// Further attempts per hundred requests: a failing upstream gets a fifth more load, never a multiple.
+pub const UPSTREAM_RETRY_BUDGET_PERCENT: u8 = 20;
+/// Failures of a server in a row after which it is left out for a while.
+pub const UPSTREAM_EJECTION_FAILURES_COUNT: u32 = 5;
+/// The most that may be configured: beyond it the check is rather turned off, with 0.
+pub const UPSTREAM_EJECTION_FAILURES_COUNT_MAX: u32 = 10_000;
+/// How long a server is left out, the first time.
+pub const UPSTREAM_EJECTION_TIME: Duration = Duration::from_secs(10);
+/// Servers per hundred that failures may leave out at once: when most fail, the cause is likely elsewhere.
+pub const UPSTREAM_EJECTION_PERCENT: u8 = 50;
+/// Each time it fails again right after it came back a server is left out twice as long, up to this many times the
+/// first: a minute or three are soon enough for one that never works.
+pub const UPSTREAM_EJECTION_GROWTH: u32 = 16;
+/// How often a server's health is asked for.
+pub const UPSTREAM_HEALTH_INTERVAL: Duration = Duration::from_secs(5);
+/// From the beginning of a health check to its answer.
+pub const UPSTREAM_HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Checks failed in a row after which a server gets no more requests: one may be lost on the way.
+pub const UPSTREAM_UNHEALTHY_AFTER_COUNT: u32 = 2;
+/// Checks passed in a row after which it gets them again.
+pub const UPSTREAM_HEALTHY_AFTER_COUNT: u32 = 1;
+/// The most of either that may be configured: a server that needs more is never found to be what it is.
+pub const UPSTREAM_HEALTH_CHECKS_COUNT_MAX: u32 = 100;
+/// Health checks of one upstream at once; its others wait for their turn.
+pub const UPSTREAM_PROBES_COUNT: usize = 128;
+/// What a health check reads of a response body. Then it has seen enough.
+pub const UPSTREAM_PROBE_BODY_BYTES: usize = 64 * 1024;
+/// How often the names of servers are looked up again. An answer is kept as long as its own time to live says.
+pub const UPSTREAM_RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+/// The shortest interval of lookups and health checks that may be configured: below it they are load by themselves.
+pub const UPSTREAM_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Servers of one upstream: every choice and every health check looks at all of them.
+pub const UPSTREAM_SERVERS_COUNT: usize = 1_024;
+/// Upstreams in one configuration.
+pub const UPSTREAMS_COUNT: usize = 10_000;
+/// The largest weight of a server: consistent hashing keeps points on its ring for each unit of it.
+pub const UPSTREAM_WEIGHT_MAX: u32 = 256;
+/// The weights of all servers on a ring together, and each of them is 160 points of eight bytes: beyond it they are
+/// halved until they fit. At least as many as servers may be.
+pub const UPSTREAM_RING_WEIGHT: usize = 4_096;
+/// Points of a ring that are looked at for a server that is fit; then any will do.
+pub const UPSTREAM_RING_STEPS_COUNT: usize = 64;
+/// Targets of one split: a sticky request draws a number for each of them.
+pub const SPLIT_TARGETS_COUNT: usize = 64;
+/// The largest weight of a target in a split: enough for one request in a million.
+pub const SPLIT_WEIGHT_MAX: u32 = 1_000_000;
+/// Networks in each list of them (clients allowed or denied, proxies): every request is held against all of them.
+pub const NETWORKS_COUNT: usize = 256;
+/// Header fields that one route sets, adds or removes in one direction: each costs a search in every head.
+pub const HEADER_EDITS_COUNT: usize = 64;
+/// Pieces a tunnel moves in one direction before other tasks of its thread have their turn.
+pub const TUNNEL_PIECES_COUNT: usize = 8;
+/// Retries an upstream may make before its requests have brought any: what a server costs that has just gone.
+pub const UPSTREAM_RETRY_RESERVE_COUNT: i64 = 20;
+/// Retries an upstream may save up at most.
+pub const UPSTREAM_RETRY_SAVED_COUNT: i64 = 1_000;

@@ -1,4 +1,5 @@
-//! The connections this gateway makes itself: which destinations are allowed, and a pool for each component.
+//! The connections this gateway makes itself: which destinations are allowed, and a pool for each component and for
+//! each server of an upstream.
 //!
 //! A request is judged by name before DNS and by address after it, and its connection goes to an address that was
 //! judged; nothing is looked up twice. Connections are hyper's, one at a time, because the pool must do what
@@ -9,11 +10,13 @@
 //! long upload is bounded by its standstills and not by its length. `between_bytes` runs while the response body is
 //! waited for.
 
+mod acquire;
 mod address;
 mod client;
 mod connection;
 mod destination;
 mod dial;
+mod endpoint;
 mod error;
 mod exchange;
 mod lookup;
@@ -21,18 +24,24 @@ mod policy;
 mod pool;
 mod resolve;
 mod response;
+mod screen;
 mod socket;
 mod tls;
+mod tunnel;
 mod upload;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use self::client::Client;
+pub(crate) use self::endpoint::{Attempt, Endpoint, EndpointOptions};
 pub(crate) use self::error::SendError;
+pub(crate) use self::exchange::Manner;
 pub(crate) use self::lookup::Asked;
 pub(crate) use self::policy::{DeniedReason, Policy};
 pub(crate) use self::response::ResponseBody;
+pub(crate) use self::tls::{Identity, Trust, client_config};
+pub(crate) use self::tunnel::Tunnel;
 
 use self::resolve::Resolver;
 use self::tls::Tls;

@@ -1,8 +1,15 @@
 //! What a request runs on: routes and components as they were when it came. Immutable; a change is another one.
 
+mod admission;
+mod shares;
+
+pub(crate) use self::admission::{Admission, Admitted};
+pub use self::shares::Shares;
+
 use crate::config::{Name, RedirectConfig, RespondConfig};
 use crate::error::Fault;
-use crate::http::{Body, RequestCx};
+use crate::http::{Body, Edits, RequestCx, Rewrite};
+use crate::proxy::Upstream;
 use crate::runtime::{Component, Deadlines};
 use crate::telemetry::metrics::{GaugeGuard, RouteMetrics};
 use arc_swap::ArcSwap;
@@ -24,12 +31,14 @@ pub struct Snapshot {
     pub entries: Vec<Arc<Route>>,
     /// By name.
     pub components: BTreeMap<Name, Arc<Component>>,
+    /// By name.
+    pub upstreams: BTreeMap<Name, Arc<Upstream>>,
     /// Counts it as alive.
     pub(crate) _alive: GaugeGuard,
 }
 
 impl Snapshot {
-    /// Components that `next` does not have keep nothing for further requests.
+    /// Components and upstreams that `next` does not have keep nothing for further requests.
     pub(crate) fn close_what_is_not_in(&self, next: &Self) {
         for (name, component) in &self.components {
             if !next
@@ -38,6 +47,11 @@ impl Snapshot {
                 .is_some_and(|kept| Arc::ptr_eq(kept, component))
             {
                 component.close();
+            }
+        }
+        for (name, upstream) in &self.upstreams {
+            if !next.upstreams.get(name).is_some_and(|kept| Arc::ptr_eq(kept, upstream)) {
+                upstream.close();
             }
         }
     }
@@ -52,7 +66,17 @@ pub struct Route {
     pub target: Target,
     /// Overrides its listener's bound of the request body, in bytes.
     pub body_bytes: Option<u64>,
+    pub(crate) filters: Filters,
     pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+/// What stands between a route and its target, in the order of a request's way.
+#[derive(Debug, Default)]
+pub(crate) struct Filters {
+    pub(crate) admission: Admission,
+    pub(crate) rewrite: Option<Rewrite>,
+    pub(crate) request: Edits,
+    pub(crate) response: Edits,
 }
 
 /// What answers a request.
@@ -60,12 +84,25 @@ pub struct Route {
 pub enum Target {
     /// A component, under deadlines that the route may have overridden.
     Component(Arc<Component>, Deadlines),
+    /// One of the servers of an upstream, under deadlines of the route's own.
+    Upstream(Arc<Upstream>, Proxied),
+    /// One of several targets.
+    Split(Box<Shares>),
     /// A fixed redirection.
     Redirect(Fixed),
     /// A fixed answer.
     Respond(Fixed),
     /// Whatever the embedding program does.
     External(Arc<dyn DynHandler>),
+}
+
+/// How a route uses its upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct Proxied {
+    /// Of the answer's head and of all of it; the upstream's own times hold beside them.
+    pub deadlines: Deadlines,
+    /// Whether WebSockets are tunnelled.
+    pub websocket: bool,
 }
 
 /// An answer that is the same for everybody.

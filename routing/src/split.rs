@@ -68,6 +68,11 @@ impl Split {
         })
     }
 
+    /// The weights, in the order of the targets.
+    pub fn weights(&self) -> impl Iterator<Item = u32> {
+        self.targets.iter().map(|target| target.weight)
+    }
+
     /// The target for a sticky key (a cookie's value, a header's, an address): its place in the order given.
     #[must_use]
     pub fn pick(&self, key: &[u8]) -> usize {

@@ -8,7 +8,7 @@ use crate::{guests, setup, step, workspace};
 
 /// Builds the gateway and the guests, then hands over to the harness in benches/.
 pub(crate) fn compare(args: &[String]) -> Result<()> {
-    setup::tools(setup::Purpose::Build)?;
+    setup::tools(setup::Purpose::Bench)?;
     guests::in_rust()?;
     let cargo = || workspace::cargo(workspace::root());
     step::run(

@@ -30,6 +30,7 @@ enum Caller {
     /// The build of the guests in other languages.
     Languages,
     Tests,
+    TestsAndBenches,
 }
 
 /// What somebody is about to do.
@@ -39,11 +40,14 @@ pub(crate) enum Purpose {
     /// To build every guest.
     Languages,
     Test,
+    Bench,
 }
 
 const VERSION: &[&str] = &["--version"];
+/// Where Debian puts servers. Only root has this folder in the PATH there, and anyone may run what is in it.
+const SBIN: &str = "/usr/sbin";
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         program: "cc",
         package: "build-essential",
@@ -100,6 +104,32 @@ const TOOLS: [Tool; 7] = [
         asked: VERSION,
         shows: None,
         caller: Caller::Languages,
+    },
+    Tool {
+        program: "nginx",
+        package: "nginx-light",
+        why: "by tests that put it behind the gateway, and by benches beside it",
+        // The answer goes to stderr; that there is one is enough.
+        asked: &["-v"],
+        shows: None,
+        caller: Caller::TestsAndBenches,
+    },
+    // The system's own Python, whatever comes first in the PATH: apt installs modules for that one.
+    Tool {
+        program: "/usr/bin/python3",
+        package: "python3-grpcio",
+        why: "by tests that call a gRPC server through the gateway",
+        asked: &["-c", "import grpc; print('grpc')"],
+        shows: Some("grpc"),
+        caller: Caller::Tests,
+    },
+    Tool {
+        program: "/usr/bin/python3",
+        package: "python3-websockets",
+        why: "by tests that talk to a WebSocket server through the gateway",
+        asked: &["-c", "import websockets; print('websockets')"],
+        shows: Some("websockets"),
+        caller: Caller::Tests,
     },
 ];
 
@@ -194,18 +224,24 @@ fn is_needed(tool: &Tool, purpose: Purpose, lock: &str) -> bool {
     match tool.caller {
         Caller::Build => true,
         Caller::Crate(name) => lock.lines().any(|line| line == format!("name = \"{name}\"")),
-        Caller::Languages => purpose != Purpose::Build,
+        Caller::Languages => matches!(purpose, Purpose::Languages | Purpose::Test),
         Caller::Tests => purpose == Purpose::Test,
+        Caller::TestsAndBenches => matches!(purpose, Purpose::Test | Purpose::Bench),
     }
 }
 
 fn missing_of<'t>(tools: &[&'t Tool]) -> Vec<&'t Tool> {
-    let answer = |tool: &Tool| step::probe(tool.program, tool.asked);
+    let answer = |tool: &Tool| answer(tool.program, tool.asked, Path::new(SBIN));
     tools
         .iter()
         .copied()
         .filter(|tool| !suffices(tool, answer(tool).as_deref()))
         .collect()
+}
+
+/// Of the first such program in the PATH, else of the one in `sbin`.
+fn answer(program: &str, asked: &[&str], sbin: &Path) -> Option<String> {
+    step::probe(program, asked).or_else(|| step::probe(sbin.join(program), asked))
 }
 
 fn suffices(tool: &Tool, answer: Option<&str>) -> bool {
@@ -270,6 +306,7 @@ mod tests {
     fn curl_is_needed_only_by_tests_and_a_linker_always() {
         assert!(is_needed(tool("curl"), Purpose::Test, ""));
         assert!(!is_needed(tool("curl"), Purpose::Build, ""));
+        assert!(!is_needed(tool("curl"), Purpose::Bench, ""));
         assert!(is_needed(tool("cc"), Purpose::Build, ""));
     }
 
@@ -279,8 +316,41 @@ mod tests {
             assert!(is_needed(tool(program), Purpose::Languages, ""), "{program}");
             assert!(is_needed(tool(program), Purpose::Test, ""), "{program}");
             assert!(!is_needed(tool(program), Purpose::Build, ""), "{program}");
+            assert!(!is_needed(tool(program), Purpose::Bench, ""), "{program}");
         }
         assert!(!is_needed(tool("curl"), Purpose::Languages, ""));
+    }
+
+    #[test]
+    fn nginx_is_needed_by_tests_and_benches_and_python_modules_by_tests() {
+        for (purpose, nginx, modules) in [
+            (Purpose::Build, false, false),
+            (Purpose::Languages, false, false),
+            (Purpose::Bench, true, false),
+            (Purpose::Test, true, true),
+        ] {
+            assert_eq!(is_needed(tool("nginx"), purpose, ""), nginx);
+            let of_python = TOOLS.iter().filter(|tool| tool.program == "/usr/bin/python3");
+            let needed: Vec<bool> = of_python.map(|tool| is_needed(tool, purpose, "")).collect();
+            assert_eq!(needed, [modules; 2]);
+        }
+    }
+
+    #[test]
+    fn what_answers_nothing_on_stdout_is_there_all_the_same() {
+        assert!(suffices(tool("nginx"), Some("")));
+        assert!(!suffices(tool("nginx"), None));
+        let module = TOOLS.iter().find(|tool| tool.package == "python3-grpcio").unwrap();
+        assert!(suffices(module, Some("grpc\n")) && !suffices(module, Some("")));
+    }
+
+    #[test]
+    fn a_program_outside_the_path_is_found_among_the_systems_own() {
+        let sbin = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/bin/echo", sbin.path().join("no-such-daemon")).unwrap();
+        let ask = |program| answer(program, &["-v"], sbin.path());
+        assert_eq!(ask("no-such-daemon").as_deref(), Some("-v\n"));
+        assert_eq!(ask("no-such-program"), None);
     }
 
     #[test]
@@ -303,5 +373,15 @@ mod tests {
         let text = complaint(&[tool("python3"), tool("npm")]);
         assert!(text.contains("python3 with pip: it is needed to install"), "{text}");
         assert!(text.ends_with("apt-get install npm python3-venv"), "{text}");
+        let modules: Vec<_> = TOOLS.iter().filter(|tool| tool.program == "/usr/bin/python3").collect();
+        let text = complaint(&modules);
+        assert!(
+            text.contains("/usr/bin/python3 with websockets: it is needed by"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("apt-get install python3-grpcio python3-websockets"),
+            "{text}"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! What a run prints for people: the heading, a table or a sentence an outcome, what was reached.
 
 use super::{Machine, Results};
-use crate::rounds::table;
-use crate::scenarios::{Bound, IdleRow, Outcome, Verdict};
+use crate::rounds::{Row, table};
+use crate::scenarios::{Bound, IdleRow, Outcome, Paced, Verdict};
 
 pub(super) fn heading(results: &Results) -> String {
     let Machine {
@@ -10,9 +10,13 @@ pub(super) fn heading(results: &Results) -> String {
         cores,
         kernel,
     } = &results.machine;
-    let wasmtime = results.wasmtime.as_deref().unwrap_or("no wasmtime needed");
+    let peers: String = [&results.wasmtime, &results.nginx]
+        .into_iter()
+        .flatten()
+        .map(|version| format!("; {version}"))
+        .collect();
     format!(
-        "{processor}, {cores} cores, Linux {kernel}; {wasmtime}; {} rounds of {} s, {} connections\n\
+        "{processor}, {cores} cores, Linux {kernel}{peers}; {} rounds of {} s, {} connections\n\
          medians; a ratio is taken within each round against the row that is 1.000\n",
         results.rounds, results.seconds, results.connections
     )
@@ -26,8 +30,12 @@ pub(super) fn describe(outcome: &Outcome) -> String {
             guest,
             rows,
             others,
+            paced,
             ..
-        } => format!("{scenario}, {guest}\n{}", table::comparison(rows, others)),
+        } => {
+            let rates = paced.as_ref().map_or(String::new(), |rates| how_paced(rates, rows));
+            format!("{scenario}, {guest}\n{}{rates}", table::comparison(rows, others))
+        }
         Outcome::Memory {
             scenario,
             guest,
@@ -79,6 +87,26 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         text.push_str(&judged(verdict));
     }
     text
+}
+
+fn how_paced(rates: &Paced, rows: &[Row]) -> String {
+    let head = ["at most", "rps", "min..max", "busy s", "loader late by p99 µs"];
+    let mut lines = vec![head.map(ToOwned::to_owned).to_vec()];
+    let figures = rates.closed_rps.iter().zip(&rates.closed_server_busy);
+    for (row, ((rps, busy), late)) in rows.iter().zip(figures.zip(&rates.late_p99_us)) {
+        lines.push(vec![
+            row.peer.clone(),
+            format!("{:.0}", rps.median),
+            table::range(rps, 0),
+            format!("{:.2}", busy.median),
+            format!("{:.1}", late.median),
+        ]);
+    }
+    format!(
+        "at {:.0}% of the lesser of these, which each round found out before:\n{}",
+        rates.share * 100.0,
+        table::aligned(&lines)
+    )
 }
 
 fn idle(rows: &[IdleRow]) -> String {

@@ -1,7 +1,7 @@
 use super::show::judged;
 use super::*;
 use crate::rounds::{Beside, Figure, Row, Spread};
-use crate::scenarios::{Bound, IdleRow, Verdict};
+use crate::scenarios::{Bound, IdleRow, Paced, Verdict};
 use clap::CommandFactory;
 
 fn parse(line: &str) -> Result<CompareArgs, clap::Error> {
@@ -48,7 +48,7 @@ fn scenarios_without_wasmtime_do_not_ask_for_it() {
     };
     let line = format!("tidegate-bench compare --server-cpu {server} --loader-cpu {loader} --target-dir /no/target");
     let setup = setup(parse(&line).unwrap(), &[Scenario::Memory, Scenario::WarmStart]).unwrap();
-    assert_eq!(setup.wasmtime, None);
+    assert_eq!((setup.wasmtime, setup.nginx), (None, None));
     assert_eq!(setup.tidegate, Path::new("/no/target/dist/tidegate"));
     assert_eq!(setup.guests, Path::new("/no/target/guests"));
 }
@@ -90,14 +90,16 @@ fn outcomes_are_described_with_their_verdict() {
     );
 }
 
-#[test]
-fn every_goal_of_a_comparison_is_told_and_counted() {
-    let spread = |median: f64| Spread {
+fn spread(median: f64) -> Spread {
+    Spread {
         min: median,
         median,
         max: median,
-    };
-    let row = |peer: &str, cpu_ratio| Row {
+    }
+}
+
+fn row(peer: &str, cpu_ratio: f64) -> Row {
+    Row {
         peer: peer.to_owned(),
         cpu_us_per_request: spread(30.0),
         requests_per_second: spread(1000.0),
@@ -109,7 +111,11 @@ fn every_goal_of_a_comparison_is_told_and_counted() {
         server_busy: spread(1.0),
         loader_busy: spread(0.5),
         samples: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn every_goal_of_a_comparison_is_told_and_counted() {
     let outcome = Outcome::Comparison {
         scenario: "reuse".to_owned(),
         guest: "hello".to_owned(),
@@ -124,6 +130,7 @@ fn every_goal_of_a_comparison_is_told_and_counted() {
             Verdict::new("over reused", 0.8, Bound::AtMost(0.92), Some(0.83)),
             Verdict::new("over fresh", 0.35, Bound::AtMost(0.33), None),
         ],
+        paced: None,
     };
     let text = describe(&outcome);
     let lines: Vec<&str> = text.lines().collect();
@@ -135,6 +142,40 @@ fn every_goal_of_a_comparison_is_told_and_counted() {
     assert_eq!(lines[4], "reached: 0.800, to be at most 0.92, aim 0.83 (over reused)");
     assert_eq!(lines[5], "NOT reached: 0.350, to be at most 0.33 (over fresh)");
     assert_eq!(outcome.verdicts().iter().filter(|verdict| !verdict.reached).count(), 1);
+}
+
+#[test]
+fn a_fixed_rate_shows_where_it_came_from() {
+    let outcome = Outcome::Comparison {
+        scenario: "proxy-p99".to_owned(),
+        guest: "proxied 1 KiB".to_owned(),
+        baseline: "nginx".to_owned(),
+        rows: vec![row("tidegate", 1.1), row("nginx", 1.0)],
+        others: vec![Beside {
+            peer: "nginx".to_owned(),
+            figure: Figure::LatencyP99,
+            ratios: vec![spread(1.25), spread(1.0)],
+        }],
+        verdicts: vec![Verdict::new("p99", 1.25, Bound::AtMost(1.5), None)],
+        paced: Some(Paced {
+            share: 0.6,
+            closed_rps: vec![spread(20_000.0), spread(25_000.0)],
+            closed_server_busy: vec![spread(0.99), spread(0.98)],
+            late_p99_us: vec![spread(1.25), spread(3.0)],
+        }),
+    };
+    let text = describe(&outcome);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].ends_with("p99 over nginx (min..max)"), "{text}");
+    assert!(lines[2].ends_with("1.250 (1.250..1.250)"), "{text}");
+    assert!(lines[4].starts_with("at 60% of the lesser of these"), "{text}");
+    let cells = |line: &str| line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
+    assert_eq!(cells(lines[6]), ["tidegate", "20000", "20000..20000", "0.99", "1.2"]);
+    assert_eq!(cells(lines[7]), ["nginx", "25000", "25000..25000", "0.98", "3.0"]);
+    assert!(lines[8].starts_with("reached: 1.250"), "{text}");
+    let json = serde_json::to_value(&outcome).unwrap();
+    assert_eq!(json["others"][0]["figure"], "latency-p99");
+    assert_eq!(json["paced"]["closed_rps"][1]["median"], 25_000.0);
 }
 
 #[test]

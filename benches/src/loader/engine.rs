@@ -15,8 +15,9 @@ const GRACE: Duration = Duration::from_secs(10);
 const ERRORS_COUNT: u64 = 100;
 /// Latencies up to a minute, to three significant digits.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
-/// epoll's timeout is rounded up to a millisecond on older kernels. The loader has a core of its own, so it spins
-/// through the last stretch before a request is due.
+/// epoll's timeout is rounded up to a millisecond on older kernels, and a core that slept takes its time to wake up. So
+/// the loader spins through the last stretch before a request is due. It yields at each turn: an upstream that has the
+/// same core is not kept waiting by a loop that does nothing.
 const SPIN: Duration = Duration::from_millis(2);
 
 /// Open connections and the request they send. One `Loader` is run twice, to warm up and to measure, so that the
@@ -35,8 +36,8 @@ struct Run {
     stop: Instant,
     last: Instant,
     in_flight: usize,
-    /// Open loop: connections without a request, and how many requests have been sent.
-    idle: Vec<usize>,
+    /// Open loop: connections without a request and since when, and how many requests have been sent.
+    idle: Vec<(usize, Instant)>,
     sent: u64,
     report: Report,
 }
@@ -87,6 +88,9 @@ impl Loader {
                 break;
             }
             let timeout = timeout(now, due, run.stop);
+            if timeout == Timespec::default() {
+                std::thread::yield_now();
+            }
             match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error).context(|| "waiting for answers".to_owned()),
@@ -138,10 +142,11 @@ impl Loader {
             if due > now {
                 return Ok(Some(due));
             }
-            let Some(index) = run.idle.pop() else {
+            let Some((index, free)) = run.idle.pop() else {
                 return Ok(Some(due));
             };
             run.sent += 1;
+            run.late(due.max(free));
             self.send(index, due, run)?;
         }
     }
@@ -208,7 +213,7 @@ impl Loader {
 
     fn next(&mut self, index: usize, now: Instant, run: &mut Run) -> Result<(), Error> {
         if matches!(self.plan.pace, Pace::Open { .. }) {
-            run.idle.push(index);
+            run.idle.push((index, now));
         } else if now < run.stop {
             return self.send(index, now, run);
         }
@@ -249,14 +254,16 @@ impl Loader {
 
 impl Run {
     fn new(begin: Instant, duration: Duration, connections: usize) -> Result<Self, Error> {
-        let latency = Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3)
-            .map_err(|error| Error::Usage(format!("the latency histogram: {error}")))?;
+        let histogram = || {
+            Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3)
+                .map_err(|error| Error::Usage(format!("the latency histogram: {error}")))
+        };
         Ok(Self {
             begin,
             stop: begin + duration,
             last: begin,
             in_flight: 0,
-            idle: (0..connections).collect(),
+            idle: (0..connections).map(|index| (index, begin)).collect(),
             sent: 0,
             report: Report {
                 requests: 0,
@@ -264,7 +271,8 @@ impl Run {
                 first_error: None,
                 elapsed: Duration::ZERO,
                 reconnects: 0,
-                latency,
+                latency: histogram()?,
+                late: histogram()?,
             },
         })
     }
@@ -273,14 +281,23 @@ impl Run {
         self.in_flight -= 1;
         self.last = now;
         self.report.requests += 1;
-        let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.report.latency.saturating_record(nanoseconds.max(1));
+        record(&mut self.report.latency, latency);
+    }
+
+    /// A request goes out now that could have gone out at `possible`: it was due by then, and a connection was free.
+    fn late(&mut self, possible: Instant) {
+        record(&mut self.report.late, possible.elapsed());
     }
 
     fn failed(&mut self, what: String) {
         self.report.errors += 1;
         self.report.first_error.get_or_insert(what);
     }
+}
+
+fn record(histogram: &mut Histogram<u64>, time: Duration) {
+    let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    histogram.saturating_record(nanoseconds.max(1));
 }
 
 fn timeout(now: Instant, due: Option<Instant>, stop: Instant) -> Timespec {

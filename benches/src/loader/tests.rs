@@ -103,6 +103,7 @@ fn the_closed_loop_counts_every_right_answer_of_the_native_server() {
         report.require_right("native").unwrap();
         assert!(report.requests >= 4, "each connection asks at least once: {report:?}");
         assert_eq!(report.requests, report.latency.len());
+        assert_eq!(report.late_us(1.0), 0.0, "nothing is due in a closed loop");
         assert_eq!(report.reconnects, 0);
         assert!(report.elapsed >= Duration::from_millis(200), "{report:?}");
         assert!(report.latency_us(0.5) > 0.0 && report.latency_us(0.5) <= report.latency_max_us());
@@ -116,6 +117,7 @@ fn the_open_loop_sends_at_its_rate() {
     report.require_right("native").unwrap();
     // Due at 0, 2, .. 398 ms: each is sent, however late this machine lets us run.
     assert_eq!(report.requests, 200);
+    assert_eq!(report.late.len(), 200);
 }
 
 #[test]
@@ -135,6 +137,9 @@ fn the_open_loop_charges_a_stall_to_everyone_who_waited() {
     assert_eq!(report.requests, 40);
     // The last of 40 was due at 390 ms and answered at 800 ms or later.
     assert!(report.latency_max_us() > 390_000.0, "{}", report.latency_max_us());
+    // Waiting for the only connection is the server's doing; the loader sent as soon as it had it.
+    let late = report.late_us(1.0);
+    assert!(late > 0.0 && late < report.latency_max_us() - 300_000.0, "{late}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) fn comparison(rows: &[Row], others: &[Beside]) -> String {
         let figure = match other.figure {
             Figure::CpuPerRequest => "CPU",
             Figure::RequestsPerSecond => "rps",
+            Figure::LatencyP99 => "p99",
         };
         format!("{figure} over {} (min..max)", other.peer)
     }));

@@ -5,26 +5,22 @@ mod cases;
 pub(super) use cases::{Case, cases};
 
 use super::peers::{Duty, Peer};
-use super::upstream::{Connections, Upstream};
-use super::{Outcome, Setup, Verdict, scratch};
-use crate::affinity::on_cpu;
+use super::turn::drive;
+use super::upstream::{self, Connections, Upstream};
+use super::{Outcome, Setup, Verdict, goal, scratch};
 use crate::error::Error;
-use crate::loader::{Expected, Loader, Pace, Plan, Report, probe};
-use crate::rounds::{Beside, Figure, Row, Sample, beside, interleave, ratio, rows};
-use crate::server::{Server, free_address, this_thread};
+use crate::loader::{Expected, Pace, Plan, probe};
+use crate::rounds::{Beside, Row, Sample, interleave, rows};
+use crate::server::{Server, free_address};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Every guest named `hello*` begins its answer so, and so does the server that guests call.
 const GREETING: &[u8] = b"Hello";
-/// Pooled connections to the upstream may be this many for each request in flight: one is what it takes, and one more
-/// may be opened while another is on its way back to the pool.
-const UPSTREAM_CONNECTIONS_EACH: u64 = 2;
 
 pub(super) fn run(case: &Case, setup: &Setup) -> Result<Outcome, Error> {
     let dir = scratch()?;
-    let mut expected = case.calls_out.then(Upstream::expected);
+    let mut expected = case.calls_out.then(|| upstream::expected(upstream::GREETING));
     let samples = interleave(setup.rounds, case.peers.len(), |round, peer| {
         let Some(&peer) = case.peers.get(peer) else {
             return Err(Error::Usage(format!("{}: no peer {peer}", case.scenario)));
@@ -54,24 +50,14 @@ pub(super) fn run(case: &Case, setup: &Setup) -> Result<Outcome, Error> {
         others,
         verdicts,
         rows,
+        paced: None,
     })
 }
 
-/// The columns beside the baseline's, and what came of each goal. None if one of them names a peer without a row.
+/// What [`goal::judge`] says of this case.
 pub(super) fn judge(case: &Case, rows: &[Row]) -> Option<(Vec<Beside>, Vec<Verdict>)> {
-    let others = case.beside.iter();
-    let others = others.map(|&(other, figure)| beside(rows, other, figure));
-    let verdicts = case.goals.iter().map(|goal| {
-        let (own, base) = (rows.get(goal.peer)?, rows.get(goal.over)?);
-        let measured = ratio(own, base, goal.figure)?.median;
-        let figure = match goal.figure {
-            Figure::CpuPerRequest => "CPU per request",
-            Figure::RequestsPerSecond => "requests per second",
-        };
-        let what = format!("{} {}: {figure} over {}", case.scenario, case.guest, base.peer);
-        Some(Verdict::new(&what, measured, goal.bound, goal.aim))
-    });
-    Some((others.collect::<Option<_>>()?, verdicts.collect::<Option<_>>()?))
+    let name = format!("{} {}", case.scenario, case.guest);
+    goal::judge(&name, &case.beside, &case.goals, rows)
 }
 
 /// One peer, one round: a new process, its answer checked, warmed up, measured, ended.
@@ -83,7 +69,10 @@ fn measure(
     expected: &mut Option<Expected>,
 ) -> Result<Sample, Error> {
     let address = free_address()?;
-    let upstream = case.calls_out.then(|| Upstream::start(setup.loader_cpu)).transpose()?;
+    let upstream = case
+        .calls_out
+        .then(|| Upstream::start(setup.loader_cpu, upstream::GREETING.to_owned()));
+    let upstream = upstream.transpose()?;
     let server = Server::start(&peer.spec(
         setup,
         Duty {
@@ -104,9 +93,7 @@ fn measure(
         connections: setup.connections,
         pace: Pace::Closed,
     };
-    let driven = on_cpu(setup.loader_cpu, || {
-        drive(peer, &server, upstream.as_ref(), plan, setup)
-    })??;
+    let driven = drive(peer.name(), &server, upstream.as_ref(), plan, setup)?;
     if let Some(upstream) = &upstream {
         // One more than the loader's: the answer that was looked at before.
         let fault = upstream.seen().fault(driven.answers + 1, connections(peer, setup));
@@ -138,9 +125,7 @@ pub(super) fn flattering(peer: Peer, sample: &Sample) -> Option<String> {
 fn connections(peer: Peer, setup: &Setup) -> Connections {
     match peer {
         Peer::Wasmtime { .. } => Connections::OneACall,
-        Peer::Tidegate { .. } | Peer::Native => {
-            Connections::AtMost(UPSTREAM_CONNECTIONS_EACH * setup.connections as u64)
-        }
+        Peer::Tidegate { .. } | Peer::Native => Connections::pooled(setup),
     }
 }
 
@@ -176,49 +161,6 @@ fn agree(
         return Err(premise(case, format!("the peers answer differently; {}", shown())));
     }
     Ok(seen)
-}
-
-/// The measured part of a turn, and how many right answers came in all of it.
-struct Driven {
-    sample: Sample,
-    answers: u64,
-}
-
-fn drive(peer: Peer, server: &Server, upstream: Option<&Upstream>, plan: Plan, setup: &Setup) -> Result<Driven, Error> {
-    // What the loader's core does: this thread, and the upstream's where there is one.
-    let loaders_core = || -> Result<Duration, Error> {
-        let upstream = upstream.map(Upstream::cpu).transpose()?;
-        Ok(this_thread()? + upstream.unwrap_or_default())
-    };
-    let mut loader = Loader::connect(plan)?;
-    let warm_up = loader.run(setup.warm_up)?;
-    warm_up.require_right(peer.name())?;
-
-    let (cpu, own, begin) = (server.cpu()?, loaders_core()?, Instant::now());
-    let report = loader.run(setup.measure)?;
-    let (wall, own, cpu) = (
-        begin.elapsed(),
-        loaders_core()?.saturating_sub(own),
-        server.cpu()?.since(&cpu),
-    );
-    report.require_right(peer.name())?;
-    Ok(Driven {
-        sample: sample(&report, cpu, own, wall),
-        answers: warm_up.requests + report.requests,
-    })
-}
-
-fn sample(report: &Report, server: Duration, loader: Duration, wall: Duration) -> Sample {
-    let wall = wall.as_secs_f64().max(f64::MIN_POSITIVE);
-    Sample {
-        cpu_us_per_request: server.as_secs_f64() * 1e6 / report.requests as f64,
-        requests_per_second: report.requests_per_second(),
-        latency_p50_us: report.latency_us(0.5),
-        latency_p99_us: report.latency_us(0.99),
-        latency_max_us: report.latency_max_us(),
-        server_busy: server.as_secs_f64() / wall,
-        loader_busy: loader.as_secs_f64() / wall,
-    }
 }
 
 fn premise(case: &Case, detail: String) -> Error {

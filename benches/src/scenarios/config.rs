@@ -10,7 +10,10 @@ pub(super) struct Config {
     gateway: Gateway,
     admin: Admin,
     listener: Vec<Listener>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     component: BTreeMap<String, Component>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    upstream: BTreeMap<String, Upstream>,
     route: Vec<Route>,
 }
 
@@ -93,12 +96,28 @@ struct ComponentLimits {
 }
 
 #[derive(Debug, Serialize)]
+struct Upstream {
+    servers: Vec<SocketAddr>,
+}
+
+/// With exactly one target.
+#[derive(Debug, Serialize)]
 struct Route {
     name: String,
     path: String,
-    component: String,
+    #[serde(flatten)]
+    target: Target,
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<RouteLimits>,
+}
+
+/// Written as the key that is named so.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Target {
+    Component(String),
+    Upstream(String),
+    Respond { status: u16, body: &'static str },
 }
 
 #[derive(Debug, Serialize)]
@@ -123,6 +142,7 @@ impl Config {
                 limits: None,
             }],
             component: BTreeMap::new(),
+            upstream: BTreeMap::new(),
             route: Vec::new(),
         }
     }
@@ -144,11 +164,26 @@ impl Config {
                 limits: None,
             },
         );
-        let (name, component) = (format!("to-{name}"), name.to_owned());
+        self.route(&format!("to-{name}"), path, Target::Component(name.to_owned()))
+    }
+
+    /// Every request is answered so, with status 200.
+    pub(super) fn respond(self, body: &'static str) -> Self {
+        self.route("local", "/*", Target::Respond { status: 200, body })
+    }
+
+    /// Every request is passed on to this server.
+    pub(super) fn pass_on(mut self, name: &str, server: SocketAddr) -> Self {
+        let servers = vec![server];
+        self.upstream.insert(name.to_owned(), Upstream { servers });
+        self.route(&format!("to-{name}"), "/*", Target::Upstream(name.to_owned()))
+    }
+
+    fn route(mut self, name: &str, path: &str, target: Target) -> Self {
         self.route.push(Route {
-            name,
+            name: name.to_owned(),
             path: path.to_owned(),
-            component,
+            target,
             limits: None,
         });
         self

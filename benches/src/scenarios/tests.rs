@@ -12,6 +12,7 @@ pub(super) fn setup() -> Setup {
     Setup {
         tidegate: "/bin/true".into(),
         wasmtime: Some("/opt/wasmtime".into()),
+        nginx: None,
         guests: "/no/guests".into(),
         rounds: 10,
         measure: Duration::from_secs(1),

@@ -1,5 +1,7 @@
-//! The server that guests call: the native peer on a thread of this process, bound to the loader's core, counting.
+//! The server that guests call and that requests are passed on to: the native peer on a thread of this process, bound to
+//! the loader's core, counting.
 
+use super::Setup;
 use crate::error::{Context, Error};
 use crate::native::{self, Counts};
 use crate::server::thread_cpu;
@@ -13,8 +15,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// What it answers, and so what a guest that passes the answer on must answer.
-pub(super) const BODY: &str = "Hello from the server behind\n";
+/// What it answers to guests, and so what a guest that passes the answer on must answer.
+pub(super) const GREETING: &str = "Hello from the server behind\n";
+/// Pooled connections to it may be this many for each request in flight: one is what it takes, and one more may be
+/// opened while another is on its way back to the pool.
+const CONNECTIONS_EACH: u64 = 2;
 
 /// A running upstream. Dropped, it is ended.
 #[derive(Debug)]
@@ -34,14 +39,15 @@ pub(super) struct Seen {
 }
 
 impl Upstream {
-    pub(super) fn start(cpu: usize) -> Result<Self, Error> {
+    /// One that answers every request with `body`, of a stated length.
+    pub(super) fn start(cpu: usize, body: String) -> Result<Self, Error> {
         let (ready, started) = sync_channel(1);
         let (stop, stopped) = oneshot::channel();
         let counts = Arc::<Counts>::default();
         let own = Arc::clone(&counts);
         let join = std::thread::Builder::new()
             .name("upstream".to_owned())
-            .spawn(move || serve(cpu, own, &ready, stopped))
+            .spawn(move || serve(cpu, body, own, &ready, stopped))
             .context(|| "starting the upstream's thread".to_owned())?;
         let (address, thread) = started
             .recv()
@@ -55,14 +61,6 @@ impl Upstream {
         })
     }
 
-    /// The answer that proves a call went through.
-    pub(super) fn expected() -> Expected {
-        Expected {
-            status: 200,
-            body: BODY.as_bytes().to_vec(),
-        }
-    }
-
     /// What to ask of a guest that fetches what `url` names.
     pub(super) fn path(&self) -> String {
         format!("/?url=http://{}/", self.address)
@@ -73,6 +71,11 @@ impl Upstream {
             connections: self.counts.connections.load(Ordering::Relaxed),
             requests: self.counts.requests.load(Ordering::Relaxed),
         }
+    }
+
+    /// The names of the fields in the first request, in small letters; none before it.
+    pub(super) fn first_fields(&self) -> &[String] {
+        self.counts.first_fields.get().map_or(&[], Vec::as_slice)
     }
 
     /// The time its thread has spent on a core.
@@ -93,9 +96,17 @@ impl Drop for Upstream {
     }
 }
 
+/// The answer that proves a request went through to an upstream with this body.
+pub(super) fn expected(body: &str) -> Expected {
+    Expected {
+        status: 200,
+        body: body.as_bytes().to_vec(),
+    }
+}
+
 type Started = Result<(SocketAddr, Pid), Error>;
 
-fn serve(cpu: usize, counts: Arc<Counts>, ready: &SyncSender<Started>, stopped: oneshot::Receiver<()>) {
+fn serve(cpu: usize, body: String, counts: Arc<Counts>, ready: &SyncSender<Started>, stopped: oneshot::Receiver<()>) {
     let runtime = affinity::bind(cpu).and_then(|()| native::runtime());
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -110,7 +121,7 @@ fn serve(cpu: usize, counts: Arc<Counts>, ready: &SyncSender<Started>, stopped: 
                 // The receiver waits for this one message.
                 let _ = ready.send(Ok((address, gettid())));
                 tokio::select! {
-                    () = native::accept(listener, BODY.into(), counts) => {}
+                    () = native::accept(listener, body.into(), counts) => {}
                     // The sender's end counts as much as its word.
                     _ = stopped => {}
                 }
@@ -152,6 +163,13 @@ pub(super) enum Connections {
     OneACall,
 }
 
+impl Connections {
+    /// Kept and used again.
+    pub(super) fn pooled(setup: &Setup) -> Self {
+        Self::AtMost(CONNECTIONS_EACH * setup.connections as u64)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +178,8 @@ mod tests {
     #[test]
     fn it_answers_and_counts_and_ends_when_dropped() {
         let cpu = *affinity::allowed().unwrap().last().unwrap();
-        let upstream = Upstream::start(cpu).unwrap();
+        let upstream = Upstream::start(cpu, GREETING.to_owned()).unwrap();
+        assert!(upstream.first_fields().is_empty());
         let address = upstream.address;
         assert_eq!(upstream.path(), format!("/?url=http://{address}/"));
         let before = upstream.cpu().unwrap();
@@ -172,7 +191,7 @@ mod tests {
                     status: answer.status,
                     body: answer.body,
                 };
-                assert_eq!(seen, Upstream::expected());
+                assert_eq!(seen, expected(GREETING));
             }
         }
         let expected = Seen {
@@ -180,6 +199,7 @@ mod tests {
             requests: 6,
         };
         assert_eq!(upstream.seen(), expected);
+        assert_eq!(upstream.first_fields(), ["host"]);
         assert!(upstream.cpu().unwrap() > before);
         // A dropped upstream's thread has gone with all it held; its port may live on in a process being forked now.
         let counts = Arc::clone(&upstream.counts);
@@ -189,7 +209,10 @@ mod tests {
 
     #[test]
     fn a_core_that_is_not_there_is_an_error_and_no_hang() {
-        assert!(matches!(Upstream::start(usize::MAX), Err(Error::Cpu { .. })));
+        assert!(matches!(
+            Upstream::start(usize::MAX, String::new()),
+            Err(Error::Cpu { .. })
+        ));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What holds between tables and files: names that are unique and defined, addresses that do not collide, and
 //! routes that can be told apart.
 
+mod targets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -14,10 +16,9 @@ use super::file::Source;
 use super::listener::ListenerDraft;
 use super::reader::Sink;
 use super::route::RouteDraft;
-use super::target::{Reference, TargetDraft};
+use super::scalar::size_text;
 use super::{
-    AdminConfig, ComponentConfig, Draft, GatewayConfig, ListenerConfig, Name, RouteConfig, TargetConfig, report_twice,
-    suggest,
+    AdminConfig, ComponentConfig, Draft, GatewayConfig, ListenerConfig, Name, RouteConfig, UpstreamConfig, report_twice,
 };
 use crate::limits;
 
@@ -28,15 +29,24 @@ pub(super) struct Resolved {
     pub(super) admin: Option<AdminConfig>,
     pub(super) listeners: Vec<ListenerConfig>,
     pub(super) components: BTreeMap<Name, ComponentConfig>,
+    pub(super) upstreams: BTreeMap<Name, UpstreamConfig>,
     pub(super) routes: Vec<RouteConfig>,
 }
 
 pub(super) fn resolve(draft: Draft, sources: &[Arc<Source>], sink: &Sink) -> Resolved {
     check_counts(&draft, sources, sink);
-    let admin = draft.admin.and_then(|(admin, _)| admin);
+    let admin = draft.admin.as_ref().and_then(|(admin, _)| admin.clone());
     check_addresses(&draft.listeners, admin.as_ref(), sink);
     check_routes(&draft.routes, sink);
+    check_heads(&draft, sink);
     let folder = sources.first().map_or(Path::new(""), |source| source.folder());
+    let targets = targets::Known {
+        components: &draft.components.places,
+        upstreams: &draft.upstreams.places,
+        incomplete: draft.incomplete,
+        sink,
+    };
+    let routes = resolve_routes(draft.routes, &targets, sink);
     Resolved {
         gateway: match draft.gateway {
             Some((gateway, _)) => gateway,
@@ -44,8 +54,9 @@ pub(super) fn resolve(draft: Draft, sources: &[Arc<Source>], sink: &Sink) -> Res
         },
         admin,
         listeners: resolve_listeners(draft.listeners, sink),
-        routes: resolve_routes(draft.routes, &draft.component_places, draft.incomplete, sink),
-        components: draft.components,
+        components: draft.components.configs,
+        upstreams: draft.upstreams.configs,
+        routes,
     }
 }
 
@@ -58,7 +69,8 @@ fn check_counts(draft: &Draft, sources: &[Arc<Source>], sink: &Sink) {
     }
     for (what, count, count_max) in [
         ("routes", draft.routes.len(), limits::ROUTES_COUNT),
-        ("components", draft.component_places.len(), limits::COMPONENTS_COUNT),
+        ("components", draft.components.places.len(), limits::COMPONENTS_COUNT),
+        ("upstreams", draft.upstreams.places.len(), limits::UPSTREAMS_COUNT),
     ] {
         if count > count_max {
             let error = ConfigError::new(whole(), format!("there are {count} {what}"));
@@ -138,6 +150,8 @@ fn resolve_listeners(drafts: Vec<ListenerDraft>, sink: &Sink) -> Vec<ListenerCon
             address: draft.address,
             tls: draft.tls,
             client_ca: draft.client_ca,
+            proxy_protocol: draft.proxy_protocol,
+            trusted_proxies: draft.trusted_proxies,
             limits: draft.limits,
             location: draft.location,
         })
@@ -145,27 +159,23 @@ fn resolve_listeners(drafts: Vec<ListenerDraft>, sink: &Sink) -> Vec<ListenerCon
     drafts.into_iter().zip(names).filter_map(resolve).collect()
 }
 
-fn resolve_routes(
-    drafts: Vec<RouteDraft>,
-    components: &BTreeMap<String, Location>,
-    incomplete: bool,
-    sink: &Sink,
-) -> Vec<RouteConfig> {
+fn resolve_routes(drafts: Vec<RouteDraft>, targets: &targets::Known<'_>, sink: &Sink) -> Vec<RouteConfig> {
     let given: Vec<_> = drafts.iter().map(|draft| draft.name.clone()).collect();
     let names = resolve_names("route", &given, sink);
     let resolve = |(mut draft, name): (RouteDraft, Option<Name>)| {
-        let target = match draft.target? {
-            TargetDraft::Fixed(target) => target,
-            TargetDraft::Component(reference) => {
-                TargetConfig::Component(resolve_component(&reference, components, incomplete, sink)?)
-            }
-        };
+        let target = targets.resolve(draft.target?)?;
         let name = name?;
         draft.spec.name = name.as_str().to_owned();
         Some(RouteConfig {
             name,
             spec: draft.spec,
             limits: draft.limits,
+            allow: draft.allow,
+            deny: draft.deny,
+            rewrite: draft.rewrite,
+            request_headers: draft.request_headers,
+            response_headers: draft.response_headers,
+            websocket: draft.websocket,
             target,
             location: draft.location,
         })
@@ -173,29 +183,30 @@ fn resolve_routes(
     drafts.into_iter().zip(names).filter_map(resolve).collect()
 }
 
-fn resolve_component(
-    reference: &Reference,
-    components: &BTreeMap<String, Location>,
-    incomplete: bool,
-    sink: &Sink,
-) -> Option<Name> {
-    let name = &reference.name;
-    if components.contains_key(name) {
-        return name.parse().ok();
+/// A route can take less of a head than its listeners, never more: theirs is counted while it arrives.
+fn check_heads(draft: &Draft, sink: &Sink) {
+    // A listener that could not be read may allow more.
+    if draft.incomplete || draft.listeners.len() < draft.listeners_count {
+        return;
     }
-    // What is missing may stand in the text that could not be read.
-    if !incomplete {
-        let error = ConfigError::new(reference.location.clone(), format!("there is no component `{name}`"));
-        // A report is cut long before the last of so many: looking each of them up would take minutes.
-        let shown = sink.count() < limits::CONFIG_ERRORS_COUNT;
-        let candidates = components.keys().map(String::as_str).filter(|_| shown);
-        let error = match suggest::closest(name, candidates) {
-            Some(meant) => error.label(format!("did you mean `{meant}`?")),
-            None => error.label("not defined"),
+    let allowed = draft
+        .listeners
+        .iter()
+        .map(|listener| listener.limits.header_bytes)
+        .max();
+    for route in &draft.routes {
+        let (Some(wanted), Some(allowed), Some(place)) =
+            (route.limits.header_bytes, allowed, &route.places.header_bytes)
+        else {
+            continue;
         };
-        sink.report(error.help(format!("define it: [component.{name}] with source = \"..\"")));
+        if wanted > allowed {
+            let allowed = size_text(u64::try_from(allowed).unwrap_or(u64::MAX));
+            let message = format!("no listener takes a head of so many bytes: at most {allowed}");
+            let error = ConfigError::new(place.clone(), message).label("never reached");
+            sink.report(error.help("raise the listener's limits.header_bytes, or write less here"));
+        }
     }
-    None
 }
 
 /// Has the route table built once, for its word on what it cannot match or tell apart.

@@ -77,13 +77,7 @@ impl Default for ComponentLimits {
 }
 
 pub(super) fn read(named: &NamedField<'_>) -> Option<ComponentConfig> {
-    let name = named.name.parse::<Name>().ok().or_else(|| {
-        named.fail_name(
-            format!("\"{}\" cannot be the name of a component", named.name),
-            "not a name",
-            super::scalar::InvalidName.to_string(),
-        )
-    });
+    let name = named.defined_name("a component");
     let mut table = named.field.table("Component")?;
     let source = table.require("source", "the component's file, such as source = \"hello.wasm\"");
     let (isolation, reuse) = isolation::take(&mut table);

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::error::Location;
+use super::network;
 use super::reader::Field;
 use super::scalar::{Name, Zero};
 use crate::limits;
@@ -20,6 +23,11 @@ pub struct ListenerConfig {
     pub tls: Vec<CertPaths>,
     /// PEM file of authorities: client certificates are then required and verified against them.
     pub client_ca: Option<PathBuf>,
+    /// Who begins its connections with a PROXY header, which says who the client is. Nobody else may connect then;
+    /// empty: anybody may, and nobody sends one.
+    pub proxy_protocol: Vec<IpNet>,
+    /// Proxies whose `Forwarded` and `X-Forwarded-*` fields are believed. Empty: nobody's.
+    pub trusted_proxies: Vec<IpNet>,
     /// What one connection, and all of them, may take.
     pub limits: ListenerLimits,
     /// Where the address is written.
@@ -83,6 +91,8 @@ pub(super) struct ListenerDraft {
     pub(super) address: SocketAddr,
     pub(super) tls: Vec<CertPaths>,
     pub(super) client_ca: Option<PathBuf>,
+    pub(super) proxy_protocol: Vec<IpNet>,
+    pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) limits: ListenerLimits,
     pub(super) location: Location,
 }
@@ -93,6 +103,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<ListenerDraft> {
     let address = table.require("address", "such as address = \"127.0.0.1:8080\"");
     let tls = table.take("tls");
     let client_ca = table.take("client_ca");
+    let [proxy_protocol, trusted_proxies] = ["proxy_protocol", "trusted_proxies"].map(|key| table.take(key));
     let limits = table.take("limits");
     table.finish();
 
@@ -107,6 +118,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<ListenerDraft> {
     let tls = tls.and_then(|tls| read_tls(&tls)).unwrap_or_default();
     let client_ca = client_ca.and_then(|path| path.readable_file());
     let limits = limits.and_then(|limits| read_limits(&limits)).unwrap_or_default();
+    let networks = |field: Option<Field<'_>>| field.map_or_else(Vec::new, |field| network::read_list(&field));
+    let [proxy_protocol, trusted_proxies] = [proxy_protocol, trusted_proxies].map(networks);
     let address = address?;
     Some(ListenerDraft {
         name,
@@ -114,6 +127,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<ListenerDraft> {
         address: address.address()?,
         tls,
         client_ca,
+        proxy_protocol,
+        trusted_proxies,
         limits,
     })
 }

@@ -269,18 +269,19 @@ impl<'a> Table<'a> {
     /// A key of the contract that this version does not serve: its presence is an error of its own, because
     /// ignoring it would serve something else than was asked for. Answers whether it is there.
     pub(super) fn refuse_unserved(&mut self, key: &'static str, help: &str) -> bool {
-        self.known.push(key);
-        let Some(entry) = self.entries.iter().find(|entry| entry.key == key) else {
-            return false;
-        };
-        if entry.node.value == Value::Null {
-            return false;
-        }
-        let location = key_location(&self.field, entry);
         let message = format!("`{key}` is not served by this version of Tidegate yet");
-        let error = ConfigError::new(location, message).label("not served yet");
-        self.field.cx.sink.report(error.help(help));
-        true
+        self.refuse(key, &message, "not served yet", help)
+    }
+
+    /// A key that says nothing here, though it does elsewhere. Answers whether it is there.
+    pub(super) fn refuse(&mut self, key: &'static str, message: &str, label: &'static str, help: &str) -> bool {
+        self.known.push(key);
+        let present = self.present(&[key]);
+        for (_, location) in &present {
+            let error = ConfigError::new(location.clone(), message).label(label);
+            self.field.cx.sink.report(error.help(help));
+        }
+        !present.is_empty()
     }
 
     /// The keys present among these, in the order of the text, with their places.

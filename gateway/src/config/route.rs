@@ -1,6 +1,9 @@
 //! `[[route]]`: which requests it takes, its limits, and what answers them.
 
-use std::net::IpAddr;
+mod captures;
+mod edits;
+mod rewrite;
+
 use std::time::Duration;
 
 use http::Method;
@@ -8,11 +11,16 @@ use ipnet::IpNet;
 use tidegate_routing::{PathSpec, RouteSpec, ValueMatch};
 
 use super::error::Location;
+use super::header::{self, Message};
+use super::network;
 use super::node::Value;
 use super::reader::{Field, Table};
 use super::scalar::Name;
 use super::target::{self, TargetConfig, TargetDraft};
 use crate::limits;
+
+pub use self::edits::HeaderEdits;
+pub use self::rewrite::{PathTemplate, RewriteConfig, TemplatePart};
 
 /// One resolved `[[route]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +31,18 @@ pub struct RouteConfig {
     pub spec: RouteSpec,
     /// What it allows itself instead of the listener's and the component's limits.
     pub limits: RouteLimits,
+    /// Who may ask: empty is everybody, and anybody else gets 403.
+    pub allow: Vec<IpNet>,
+    /// Who may not, of those allowed: 403.
+    pub deny: Vec<IpNet>,
+    /// What of the request's target is changed.
+    pub rewrite: Option<RewriteConfig>,
+    /// Changes to the fields of requests.
+    pub request_headers: HeaderEdits,
+    /// Changes to the fields of responses.
+    pub response_headers: HeaderEdits,
+    /// WebSockets are tunnelled to its upstream.
+    pub websocket: bool,
     /// What answers.
     pub target: TargetConfig,
     /// Where the route is written.
@@ -34,19 +54,31 @@ pub struct RouteConfig {
 pub struct RouteLimits {
     /// A request body, in bytes, instead of the listener's.
     pub body: Option<u64>,
+    /// A request head, in bytes, where that is less than the listener's.
+    pub header_bytes: Option<usize>,
+    /// Its requests at a time.
+    pub connections: Option<usize>,
+    /// Its requests at a time per client address.
+    pub connections_per_address: Option<usize>,
     /// From dispatch to the response head, instead of the component's; `Some(None)` is no such limit.
     pub deadline: Option<Option<Duration>>,
     /// From dispatch to the end of the guest's work, instead of the component's; `Some(None)` is no such limit.
     pub body_deadline: Option<Option<Duration>>,
 }
 
-/// A route as read: its name may still have to be made, its component to be found.
+/// A route as read: its name may still have to be made, its targets to be found.
 #[derive(Debug)]
 pub(super) struct RouteDraft {
     pub(super) name: Option<(Name, Location)>,
     pub(super) spec: RouteSpec,
     pub(super) places: Places,
     pub(super) limits: RouteLimits,
+    pub(super) allow: Vec<IpNet>,
+    pub(super) deny: Vec<IpNet>,
+    pub(super) rewrite: Option<RewriteConfig>,
+    pub(super) request_headers: HeaderEdits,
+    pub(super) response_headers: HeaderEdits,
+    pub(super) websocket: bool,
     pub(super) target: Option<TargetDraft>,
     pub(super) location: Location,
 }
@@ -58,6 +90,8 @@ pub(super) struct Places {
     pub(super) path: Option<Location>,
     pub(super) headers: Vec<Location>,
     pub(super) query: Vec<Location>,
+    /// Not of the match: the limit that a listener's has to allow.
+    pub(super) header_bytes: Option<Location>,
     /// Every part was read, so the table's word on it is worth having.
     pub(super) complete: bool,
 }
@@ -65,31 +99,81 @@ pub(super) struct Places {
 pub(super) fn read(field: &Field<'_>) -> Option<RouteDraft> {
     let mut table = field.table("Route")?;
     let name = table.take("name");
-    let (spec, places) = read_match(&mut table);
+    let (spec, mut places) = read_match(&mut table);
     let limits = table.take("limits");
+    let [allow, deny] = ["allow", "deny"].map(|key| read_clients(&mut table, key));
+    let rewrite = table.take("rewrite").and_then(|field| {
+        let matched = rewrite::Matched {
+            path: spec.path.as_ref(),
+            location: places.path.as_ref(),
+        };
+        rewrite::read(&field, matched)
+    });
+    let [request_headers, response_headers] = [
+        ("request_headers", Message::Request),
+        ("response_headers", Message::Response),
+    ]
+    .map(|(key, message)| table.take(key).and_then(|field| edits::read(&field, message)));
     let target = target::read(&mut table);
-    for (key, help) in [
-        (
-            "sticky",
-            "it goes with `split`, which is not served either: remove both",
-        ),
-        (
-            "rewrite",
-            "remove it: the component sees the path as the client sent it",
-        ),
-        ("websocket", "remove it: the route then serves plain HTTP"),
-    ] {
-        table.refuse_unserved(key, help);
-    }
+    let websocket = table.take("websocket");
     table.finish();
+    let websocket = read_websocket(websocket.as_ref(), target.as_ref());
+    let limits = limits.and_then(|limits| read_limits(&limits, &mut places));
     Some(RouteDraft {
         name: name.and_then(|name| Some((name.name()?, name.location()))),
         spec,
         places,
-        limits: limits.and_then(|limits| read_limits(&limits)).unwrap_or_default(),
+        limits: limits.unwrap_or_default(),
+        allow,
+        deny,
+        rewrite,
+        request_headers: request_headers.unwrap_or_default(),
+        response_headers: response_headers.unwrap_or_default(),
+        websocket,
         target,
         location: field.location(),
     })
+}
+
+/// `allow` or `deny`. An empty list is refused: it reads as "nobody", and would be everybody.
+fn read_clients(table: &mut Table<'_>, key: &'static str) -> Vec<IpNet> {
+    let Some(field) = table.take(key) else {
+        return Vec::new();
+    };
+    if field.one_or_list().is_empty() {
+        let help = match key {
+            "allow" => {
+                "everybody is allowed when `allow` is left out; deny = [\"0.0.0.0/0\", \"::/0\"] refuses everybody"
+            }
+            _ => "nobody is refused when `deny` is left out",
+        };
+        field.fail::<()>(format!("`{}` is an empty list", field.path()), "empty", help);
+    }
+    network::read_list(&field)
+}
+
+/// Whether WebSockets are tunnelled, which goes without saying where there is an upstream to tunnel to.
+fn read_websocket(field: Option<&Field<'_>>, target: Option<&TargetDraft>) -> bool {
+    let any = |is: fn(&TargetDraft) -> bool| target.is_some_and(|target| target.any(is));
+    let upstream = any(|target| matches!(target, TargetDraft::Upstream(_)));
+    let Some(field) = field else {
+        return upstream;
+    };
+    let wanted = field.boolean();
+    // Of a target that could not be read nobody knows what it takes.
+    if wanted == Some(true) && !upstream && target.is_some() {
+        let component = any(|target| matches!(target, TargetDraft::Component(_)));
+        let (message, label) = if component {
+            (
+                "`websocket` on a component is not served by this version of Tidegate yet",
+                "not served yet",
+            )
+        } else {
+            ("`websocket` needs an `upstream`", "a fixed answer takes no WebSockets")
+        };
+        field.fail::<()>(message, label, "remove it: the route then serves plain HTTP");
+    }
+    wanted.unwrap_or(upstream)
 }
 
 fn read_match(table: &mut Table<'_>) -> (RouteSpec, Places) {
@@ -117,7 +201,7 @@ fn read_match(table: &mut Table<'_>) -> (RouteSpec, Places) {
         .unwrap_or_default()
     {
         let value = read_value(&named.field);
-        let header = target::read_header_name(&named);
+        let header = header::read_name(&named);
         if let (Some(header), Some(value)) = (header, value) {
             spec.headers.push((header, value));
             places.headers.push(named.at);
@@ -131,7 +215,7 @@ fn read_match(table: &mut Table<'_>) -> (RouteSpec, Places) {
     }
     if let Some(field) = table.take("source") {
         let sources = read_words(&field, "any client is taken when `source` is left out");
-        spec.source = sources.iter().filter_map(read_network).collect();
+        spec.source = sources.iter().filter_map(network::read).collect();
     }
     places.complete = sink.count() == errors_before;
     (spec, places)
@@ -214,43 +298,25 @@ fn read_value_table(field: &Field<'_>) -> Option<ValueMatch> {
     }
 }
 
-fn read_network(field: &Field<'_>) -> Option<IpNet> {
-    let text = field.string()?;
-    let network = text.parse::<IpNet>().ok();
-    let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    let Some(network) = network else {
-        let message = format!("\"{}\" is not an address range", text.escape_debug());
-        return field.fail(
-            message,
-            "not a range",
-            "such as \"10.0.0.0/8\", \"2001:db8::/32\" or one address",
-        );
-    };
-    if network.trunc() != network {
-        // 10.1.2.3/8 is a range or an address: which one was meant decides who gets in.
-        let message = format!("{network} has bits set beyond its prefix");
-        let help = format!(
-            "write \"{}\" for the range, or \"{}\" for one address",
-            network.trunc(),
-            network.addr()
-        );
-        return field.fail(message, "a range or one address?", help);
-    }
-    Some(network)
-}
-
-fn read_limits(field: &Field<'_>) -> Option<RouteLimits> {
+fn read_limits(field: &Field<'_>, places: &mut Places) -> Option<RouteLimits> {
     let mut table = field.table("RouteLimits")?;
-    let body = table
-        .take("body")
-        .and_then(|field| field.size(0..=limits::BODY_BYTES_MAX));
-    let deadline = table.take("deadline").and_then(|field| field.duration_or_none());
-    let body_deadline = table.take("body_deadline").and_then(|field| field.duration_or_none());
+    let body = table.take("body");
+    let header_bytes = table.take("header_bytes");
+    let deadline = table.take("deadline");
+    let body_deadline = table.take("body_deadline");
+    let connections = table.take("connections");
+    let connections_per_address = table.take("connections_per_address");
     table.finish();
+    places.header_bytes = header_bytes.as_ref().map(Field::location);
+    let head = limits::HEADER_BYTES_MIN..=limits::HEADER_BYTES_MAX;
+    let count = |field: Field<'_>| field.integer(1..=limits::CONNECTIONS_COUNT_MAX);
     Some(RouteLimits {
-        body,
-        deadline,
-        body_deadline,
+        body: body.and_then(|field| field.size(0..=limits::BODY_BYTES_MAX)),
+        header_bytes: header_bytes.and_then(|field| field.size_in_memory(head)),
+        deadline: deadline.and_then(|field| field.duration_or_none()),
+        body_deadline: body_deadline.and_then(|field| field.duration_or_none()),
+        connections: connections.and_then(count),
+        connections_per_address: connections_per_address.and_then(count),
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::node::Value;
-use super::reader::Field;
+use super::reader::{Field, NamedField};
 use crate::limits;
 
 /// The name of a listener, component or route: 1 to 64 of `a-z 0-9 . _ -`, beginning with a letter or digit,
@@ -64,6 +64,28 @@ impl fmt::Debug for Name {
     }
 }
 
+/// A part of a hundred, as `20%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// What is more than 100 is 100.
+    pub const fn new(percent: u8) -> Self {
+        Self(if percent > 100 { 100 } else { percent })
+    }
+
+    /// From 0 to 100.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
 /// Whether a duration of zero says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Zero {
@@ -84,6 +106,35 @@ impl<'a> Field<'a> {
                 "out of range",
                 format!("from {} to {}", bounds.start(), bounds.end()),
             ),
+        }
+    }
+
+    /// As [`Self::integer`] for what is counted in 32 bits.
+    pub(super) fn count(&self, bounds: RangeInclusive<u32>) -> Option<u32> {
+        let wide = |bound: &u32| usize::try_from(*bound).unwrap_or(usize::MAX);
+        let count = self.integer(wide(bounds.start())..=wide(bounds.end()))?;
+        u32::try_from(count).ok()
+    }
+
+    /// A part of a hundred, as text.
+    pub(super) fn percent(&self) -> Option<Percent> {
+        const HELP: &str = "a whole number from 0 to 100 with its sign, such as \"20%\"";
+        let text = match self.value() {
+            Value::String(text) => text,
+            Value::Integer(number) if (0..=100).contains(number) => {
+                let message = format!("`{}` must be a percentage, not a number", self.path());
+                return self.fail(message, format!("did you mean \"{number}%\"?"), HELP);
+            }
+            _ => return self.wrong_type("a percentage", HELP),
+        };
+        // The standard parser takes a sign, which is a slip here.
+        let digits = text.strip_suffix('%').filter(|digits| !digits.starts_with('+'));
+        match digits.and_then(|digits| digits.parse().ok()) {
+            Some(percent @ 0..=100) => Some(Percent::new(percent)),
+            _ => {
+                let message = format!("`{}` is not a percentage", self.path());
+                self.fail(message, "not a percentage", HELP)
+            }
         }
     }
 
@@ -140,6 +191,16 @@ impl<'a> Field<'a> {
             );
         }
         Some(duration)
+    }
+
+    /// A duration that is not shorter than this.
+    pub(super) fn duration_from(&self, shortest: Duration) -> Option<Duration> {
+        let duration = self.duration(Zero::Allowed)?;
+        if duration >= shortest {
+            return Some(duration);
+        }
+        let message = format!("`{}` is too short", self.path());
+        self.fail(message, "too short", format!("at least {}", duration_text(shortest)))
     }
 
     /// A duration where "0s" means that there is none.
@@ -206,6 +267,19 @@ impl<'a> Field<'a> {
                 "relative paths start from the folder of this configuration file",
             ),
         }
+    }
+}
+
+impl NamedField<'_> {
+    /// The key as the name of what it defines, such as "a component".
+    pub(super) fn defined_name(&self, what: &str) -> Option<Name> {
+        self.name.parse().ok().or_else(|| {
+            self.fail_name(
+                format!("\"{}\" cannot be the name of {what}", self.name),
+                "not a name",
+                InvalidName.to_string(),
+            )
+        })
     }
 }
 

@@ -4,6 +4,8 @@
 #![expect(dead_code, reason = "the structs describe the contract, and are never made")]
 
 mod component;
+mod route;
+mod upstream;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,6 +15,8 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use self::component::Component;
+use self::route::Route;
+use self::upstream::Upstream;
 use super::scalar::{duration_text, size_text};
 use crate::limits;
 
@@ -88,6 +92,8 @@ struct Config {
     listener: Option<Vec<Listener>>,
     /// WebAssembly components, by name.
     component: Option<BTreeMap<NameText, Component>>,
+    /// Servers that requests are passed on to, by name.
+    upstream: Option<BTreeMap<NameText, Upstream>>,
     /// Which requests go where. A more specific route is preferred wherever it is written.
     route: Option<Vec<Route>>,
 }
@@ -154,6 +160,13 @@ struct Listener {
     tls: Option<Vec<Certificate>>,
     /// PEM file of authorities: client certificates are then required and verified.
     client_ca: Option<String>,
+    /// Address ranges that begin their connections with a PROXY header (version 1 or 2), which says who the client
+    /// is. Nobody else may connect then.
+    #[schemars(extend("default" = Vec::<String>::new(), "examples" = [["10.0.0.0/8"]]))]
+    proxy_protocol: Option<OneOrMany>,
+    /// Address ranges of proxies whose `Forwarded` and `X-Forwarded-*` fields are believed.
+    #[schemars(extend("default" = Vec::<String>::new(), "examples" = [["10.0.0.0/8"]]))]
+    trusted_proxies: Option<OneOrMany>,
     /// What a client may take.
     limits: Option<ListenerLimits>,
 }
@@ -204,120 +217,22 @@ struct ListenerLimits {
     write_timeout: Option<DurationText>,
 }
 
-/// Which requests it takes, and what answers them: exactly one of `component`, `respond` and `redirect`.
-#[derive(JsonSchema)]
-#[schemars(
-    deny_unknown_fields,
-    extend("oneOf" = [
-        { "required": ["component"] },
-        { "required": ["respond"] },
-        { "required": ["redirect"] }
-    ])
-)]
-struct Route {
-    /// Its name in logs and metrics; `route-N` by its place if left out.
-    name: Option<NameText>,
-    /// `example.com`, `*.example.com` for one or more labels before it, or a list of these. Left out: any host.
-    host: Option<OneOrMany>,
-    /// `/exact`, `/users/{id}`, `/v1/*` (which takes `/v1` too), `/files/{*rest}`, or a regular expression for the
-    /// whole path. Left out: any path.
-    path: Option<Path>,
-    /// `GET` serves HEAD as well. Left out: any method.
-    methods: Option<OneOrMany>,
-    /// Header fields the request must have.
-    headers: Option<BTreeMap<String, Condition>>,
-    /// Query parameters the request must have.
-    query: Option<BTreeMap<String, Condition>>,
-    /// Address ranges the client must be in, such as `10.0.0.0/8`. Left out: any client.
-    source: Option<OneOrMany>,
-    /// What the route allows itself instead of the listener's and the component's limits.
-    limits: Option<RouteLimits>,
-    /// The component of this name answers.
-    component: Option<NameText>,
-    /// A fixed answer.
-    respond: Option<Respond>,
-    /// Another place to go.
-    redirect: Option<Redirect>,
-}
-
+/// One text, or a list of them.
 #[derive(JsonSchema)]
 #[schemars(untagged, inline)]
 enum OneOrMany {
     One(String),
-    Many(#[schemars(length(min = 1))] Vec<String>),
+    Many(Vec<String>),
 }
 
-#[derive(JsonSchema)]
-#[schemars(untagged, inline)]
-enum Path {
-    Pattern(#[schemars(regex(pattern = r"^/"))] String),
-    Regex(PathRegex),
-}
-
-/// A regular expression.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct PathRegex {
-    /// It must match the whole path; its named groups are parameters.
-    regex: String,
-}
-
-/// What a header field or a query parameter must be.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-enum Condition {
-    Exact(String),
-    Match(ValueMatch),
-}
-
-/// Anything, or what a regular expression says.
+/// The part of a request that decides where it goes.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, extend("minProperties" = 1, "maxProperties" = 1))]
-struct ValueMatch {
-    /// Anything, the empty value too.
-    #[schemars(extend("const" = true))]
-    present: Option<bool>,
-    /// It must match the whole value.
-    regex: Option<String>,
-}
-
-/// What a route allows itself instead of the listener's and the component's limits.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct RouteLimits {
-    /// A request body, instead of the listener's. 413 beyond it.
-    body: Option<SizeText>,
-    /// From dispatch to the response head, instead of the component's; "0s" is no such limit. 504 beyond it.
-    deadline: Option<DurationText>,
-    /// From dispatch to the end of the guest's work, instead of the component's; "0s" is no such limit.
-    body_deadline: Option<DurationText>,
-}
-
-/// A fixed answer.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Respond {
-    /// The status.
-    #[schemars(range(min = 200, max = 599), extend("default" = 200))]
-    status: Option<u16>,
-    /// The body.
-    #[schemars(extend("default" = ""))]
-    body: Option<String>,
-    /// Header fields.
-    #[schemars(extend("default" = {}))]
-    headers: Option<BTreeMap<String, String>>,
-}
-
-/// Another place to go.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Redirect {
-    /// A path, or a whole URL.
-    #[schemars(regex(pattern = r"^(/|[hH][tT][tT][pP][sS]?://)"))]
-    to: String,
-    /// 301 and 308 are permanent; 307 and 308 keep the method.
-    #[schemars(extend("enum" = [301, 302, 303, 307, 308], "default" = 308))]
-    status: Option<u16>,
+struct RequestKey {
+    /// The value of this header field.
+    header: Option<String>,
+    /// The value of this cookie.
+    cookie: Option<String>,
 }
 
 /// Implements a text with a pattern, or a text or a number, described where it is used.
@@ -347,6 +262,7 @@ inline_schemas! {
         "pattern": format!("^[a-z0-9][a-z0-9._-]{{0,{}}}$", limits::NAME_BYTES - 1)
     });
     VariableText = json_schema!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" });
+    PercentText = json_schema!({ "type": "string", "pattern": "^(100|[0-9]{1,2})%$" });
     HttpText = json_schema!({ "type": "string", "pattern": r"^(https?://)?[^/?#@\s]+$" });
     SocketText = json_schema!({ "type": "string", "pattern": r"^[^/?#@*\s]+:[1-9][0-9]{0,4}$" });
     SizeText = json_schema!({

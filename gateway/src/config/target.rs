@@ -1,20 +1,30 @@
-//! What a route does with a request: exactly one of `component`, `respond` and `redirect`.
+//! What a route does with a request: exactly one of `component`, `upstream`, `redirect`, `respond` and `split`.
+
+mod split;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::error::Location;
-use super::reader::{Field, NamedField, Table};
+use super::header::{self, Message};
+use super::reader::{Field, Table};
 use super::scalar::Name;
+
+pub(super) use self::split::SplitDraft;
+pub use self::split::{SplitConfig, Sticky};
 
 /// What answers a route's requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetConfig {
     /// The component of this name.
     Component(Name),
+    /// The upstream of this name.
+    Upstream(Name),
     /// The same answer to every request.
     Respond(RespondConfig),
     /// Another place to go.
     Redirect(RedirectConfig),
+    /// One of several.
+    Split(SplitConfig),
 }
 
 /// A fixed answer.
@@ -37,7 +47,39 @@ pub struct RedirectConfig {
     pub status: StatusCode,
 }
 
-/// A component's name as a route gives it, and where: it is looked up when all files are read.
+impl TargetConfig {
+    /// What the target is called among those of a split, where it keeps its sticky clients for as long as it is
+    /// written the same: `component hello`, `upstream api`, or all that a fixed answer says.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Component(name) => format!("component {name}"),
+            Self::Upstream(name) => format!("upstream {name}"),
+            Self::Redirect(RedirectConfig { to, status }) => {
+                format!(
+                    "redirect {} {}",
+                    status.as_u16(),
+                    String::from_utf8_lossy(to.as_bytes())
+                )
+            }
+            Self::Respond(RespondConfig { status, body, headers }) => {
+                let line = |(name, value): &(HeaderName, HeaderValue)| {
+                    format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))
+                };
+                let lines: String = headers.iter().map(line).collect();
+                format!("respond {}\n{lines}\n{body}", status.as_u16())
+            }
+            Self::Split(split) => {
+                let target = |(target, weight): &(Self, u32)| format!("{weight} {}", target.identity());
+                format!(
+                    "split {}",
+                    split.targets.iter().map(target).collect::<Vec<_>>().join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// A name as a route gives it, and where: it is looked up when all files are read.
 #[derive(Debug)]
 pub(super) struct Reference {
     pub(super) name: String,
@@ -48,59 +90,105 @@ pub(super) struct Reference {
 #[derive(Debug)]
 pub(super) enum TargetDraft {
     Component(Reference),
+    Upstream(Reference),
     Fixed(TargetConfig),
+    Split(SplitDraft),
+}
+
+impl TargetDraft {
+    /// As [`TargetConfig::identity`], of what is not looked up yet.
+    fn identity(&self) -> String {
+        match self {
+            Self::Component(reference) => format!("component {}", reference.name),
+            Self::Upstream(reference) => format!("upstream {}", reference.name),
+            Self::Fixed(target) => target.identity(),
+            Self::Split(_) => String::new(),
+        }
+    }
+
+    /// Whether one of its answers is of this kind.
+    pub(super) fn any(&self, is: fn(&Self) -> bool) -> bool {
+        match self {
+            Self::Split(split) => split.targets.iter().any(|(target, _)| is(target)),
+            single => is(single),
+        }
+    }
 }
 
 /// Every key that is a target, those that are not served yet too: they count for "exactly one".
 const TARGETS: [&str; 6] = ["component", "upstream", "static", "redirect", "respond", "split"];
 
+/// Takes the target of a route's table, with what goes with it.
 pub(super) fn read(table: &mut Table<'_>) -> Option<TargetDraft> {
+    const HELP: &str = "exactly one of `component`, `upstream`, `redirect`, `respond` and `split`";
     let given = table.present(&TARGETS);
-    let component = table.take("component");
-    let respond = table.take("respond");
-    let redirect = table.take("redirect");
-    for key in ["upstream", "static", "split"] {
-        table.refuse_unserved(key, "this version serves `component`, `respond` and `redirect`");
+    let single = take_single(table);
+    let split = table.take("split");
+    let sticky = table.take("sticky");
+    if let (Some(sticky), None) = (&sticky, &split) {
+        sticky.fail::<()>(
+            "`sticky` needs `split`",
+            "with one target every client stays on it",
+            "remove it, or write split = [{ component = \"..\", weight = 1 }]",
+        );
     }
-    let component = component.and_then(|field| read_component(&field));
-    let respond = respond.and_then(|field| read_respond(&field));
-    let redirect = redirect.and_then(|field| read_redirect(&field));
-    if !exactly_one(table, &given) {
+    let split = split.map(|field| split::read(&field, sticky.as_ref()));
+    if !exactly_one(table.field(), "route", &given, HELP) {
         return None;
     }
-    component.or(respond).or(redirect)
+    single.or(split.flatten().map(TargetDraft::Split))
 }
 
-fn exactly_one(table: &Table<'_>, given: &[(&str, Location)]) -> bool {
-    const HELP: &str = "exactly one of `component`, `respond` and `redirect`";
-    let sink = table.field().cx().sink;
+/// The target of a table, but for a split.
+fn take_single(table: &mut Table<'_>) -> Option<TargetDraft> {
+    let component = table.take("component");
+    let upstream = table.take("upstream");
+    let respond = table.take("respond");
+    let redirect = table.take("redirect");
+    table.refuse_unserved(
+        "static",
+        "this version serves `component`, `upstream`, `redirect`, `respond` and `split`",
+    );
+    let component = component
+        .and_then(|field| read_reference(&field))
+        .map(TargetDraft::Component);
+    let upstream = upstream
+        .and_then(|field| read_reference(&field))
+        .map(TargetDraft::Upstream);
+    let respond = respond.and_then(|field| read_respond(&field));
+    let redirect = redirect.and_then(|field| read_redirect(&field));
+    component.or(upstream).or(respond).or(redirect)
+}
+
+fn exactly_one(field: &Field<'_>, what: &str, given: &[(&str, Location)], help: &str) -> bool {
+    let sink = field.cx().sink;
     match given {
         [_] => true,
         [] => {
-            let message = format!("`{}` has no target", table.field().path());
-            let error = table.field().error(message).label("nothing answers here");
-            sink.report(error.help(HELP));
+            let message = format!("`{}` has no target", field.path());
+            let error = field.error(message).label("nothing answers here");
+            sink.report(error.help(help));
             false
         }
         [(first, first_at), rest @ ..] => {
             for (key, at) in rest {
-                let message = format!("a route has one target, and this one has `{first}` and `{key}`");
+                let message = format!("a {what} has one target, and this one has `{first}` and `{key}`");
                 let error = super::error::ConfigError::new(at.clone(), message);
                 let error = error
                     .label("a second target")
                     .also(first_at.clone(), "the first target");
-                sink.report(error.help(HELP));
+                sink.report(error.help(help));
             }
             false
         }
     }
 }
 
-fn read_component(field: &Field<'_>) -> Option<TargetDraft> {
-    Some(TargetDraft::Component(Reference {
+fn read_reference(field: &Field<'_>) -> Option<Reference> {
+    Some(Reference {
         name: field.string()?.to_owned(),
         location: field.location(),
-    }))
+    })
 }
 
 fn read_respond(field: &Field<'_>) -> Option<TargetDraft> {
@@ -112,7 +200,7 @@ fn read_respond(field: &Field<'_>) -> Option<TargetDraft> {
         .and_then(|field| field.named())
         .unwrap_or_default();
     table.finish();
-    let headers = read_headers(&headers);
+    let headers = header::read_fields(&headers, Message::Response);
     let status = match status {
         Some(status) => read_status(&status, 200..=599)?,
         None => StatusCode::OK,
@@ -145,61 +233,6 @@ fn has_no_body(status: StatusCode) -> bool {
         StatusCode::NOT_MODIFIED,
     ]
     .contains(&status)
-}
-
-/// Fields that say how a message is framed or its connection kept: the gateway writes these itself.
-const FRAMING: [HeaderName; 8] = [
-    http::header::CONNECTION,
-    http::header::CONTENT_LENGTH,
-    http::header::TE,
-    http::header::TRAILER,
-    http::header::TRANSFER_ENCODING,
-    http::header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-fn read_headers(given: &[NamedField<'_>]) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
-    for named in given {
-        let value = read_header_value(&named.field);
-        let Some(name) = read_header_name(named) else {
-            continue;
-        };
-        if FRAMING.contains(&name) {
-            let message = format!("`{name}` is written by the gateway itself");
-            let help = "remove it: framing and connections are not a route's to decide";
-            named.fail_name::<()>(message, "not yours to set", help);
-        } else if headers.iter().any(|(known, _)| *known == name) {
-            let message = format!("`{name}` is given twice");
-            named.fail_name::<()>(message, "given again here", "names of fields have no case: keep one");
-        } else if let Some(value) = value {
-            headers.push((name, value));
-        }
-    }
-    headers
-}
-
-/// A header field's name, which is where the error goes if it is none.
-pub(super) fn read_header_name(named: &NamedField<'_>) -> Option<HeaderName> {
-    HeaderName::from_bytes(named.name.as_bytes()).ok().or_else(|| {
-        named.fail_name(
-            format!("\"{}\" is not the name of a header field", named.name.escape_debug()),
-            "not a field name",
-            "letters, digits and hyphens, such as \"x-tenant\"",
-        )
-    })
-}
-
-fn read_header_value(field: &Field<'_>) -> Option<HeaderValue> {
-    let text = field.string()?;
-    HeaderValue::from_str(text).ok().or_else(|| {
-        field.fail(
-            format!("`{}` cannot be the value of a header field", field.path()),
-            "has control characters",
-            "a value is one line of text without control characters",
-        )
-    })
 }
 
 fn read_status(field: &Field<'_>, codes: std::ops::RangeInclusive<usize>) -> Option<StatusCode> {

@@ -103,18 +103,14 @@ fn keys_at_the_root_are_checked() {
     );
     assert_bad("[components.x]", "1:2", &["did you mean `component`?"]);
     assert_bad("[[server]]", "1:3", &["did you mean `listener`?"]);
+    assert_bad("[upstreams.x]", "1:2", &["did you mean `upstream`?"]);
+    assert_bad("[backend.x]", "1:2", &["did you mean `upstream`?"]);
 }
 
 #[test]
 fn tables_of_later_versions_are_refused_as_such() {
-    for table in ["upstream.api", "store.default"] {
-        let key = table.split('.').next().unwrap();
-        let words = [
-            &*format!("`{key}` is not served by this version of Tidegate yet"),
-            "remove it",
-        ];
-        assert_bad(&format!("[{table}]\nanything = 1"), "1:2", &words);
-    }
+    let words = ["`store` is not served by this version of Tidegate yet", "remove it"];
+    assert_bad("[store.default]\nanything = 1", "1:2", &words);
 }
 
 #[test]
@@ -122,6 +118,12 @@ fn tables_have_their_shape() {
     assert_bad("gateway = 5", "1:11", &["`gateway` must be a table, not an integer"]);
     assert_bad("route = {}", "1:9", &["`route` must be a list, not a table"]);
     assert_bad("[[component]]", "1:1", &["`component` must be a table, not a list"]);
+    assert_bad("[[upstream]]", "1:1", &["`upstream` must be a table, not a list"]);
+    assert_bad(
+        "[upstream]\nx = \"a:1\"",
+        "2:5",
+        &["`upstream.x` must be a table, not a string"],
+    );
 }
 
 #[test]
@@ -304,18 +306,23 @@ proptest! {
     /// A document made of the contract's own keys with values of any type does not panic either.
     #[test]
     fn no_value_panics(
-        table in prop::sample::select(vec!["gateway", "admin", "[listener]", "component.x", "[route]"]),
+        table in prop::sample::select(vec!["gateway", "admin", "[listener]", "component.x", "upstream.x", "[route]"]),
         key in prop::sample::select(vec![
             "address", "tls", "limits", "source", "env", "config", "grants", "host", "path", "methods", "headers",
             "query", "respond", "redirect", "component", "workers", "data_dir", "drain", "name", "reuse", "args",
-            "isolation", "dns",
+            "isolation", "dns", "servers", "balance", "hash", "health", "ejection", "timeout", "retry", "keepalive",
+            "protocol", "resolve", "upstream", "split", "sticky", "rewrite", "request_headers", "response_headers",
+            "allow", "deny", "websocket", "proxy_protocol", "trusted_proxies",
         ]),
         value in prop::sample::select(vec![
             "1", "-1", "1.5", "nan", "true", "''", "'x'", "'\u{e9}'", "[]", "[[]]", "[{}]", "{}", "{ a = 1 }",
             "1979-05-27", "'0s'", "'-5s'", "'99999999999999999999s'", "'99999999999 EiB'", "9223372036854775807",
             "'*'", "'unix:'", "{ regex = '(' }", "{ env = '' }", "['GET', 5]", "{ status = 99 }", "{ to = '{' }",
             "'reuse'", "{ http = 5 }", "{ http = ['[', '*:0', '\u{e9}:'] }", "{ dirs = [{}, 1] }", "['[::1]:99999']",
-            "{ sockets = [':', ''] }", "{ requests = 0 }",
+            "{ sockets = [':', ''] }", "{ requests = 0 }", "['[::1', '\u{e9}:1', ':', 'a:1']", "'hash'", "'101%'",
+            "{ strip_prefix = '\u{e9}' }", "{ path = '/{' }", "{ path = '/{\u{e9}}}' }", "{ most = '%' }",
+            "{ header = '\u{e9}' }", "{ set = { '\u{e9}' = '' } }", "{ remove = ['', 5] }", "{ server_name = '' }",
+            "[{ weight = 0 }]", "[{ split = [{}] }]",
         ]),
     ) {
         let text = format!("[{table}]\n{key} = {value}\n");

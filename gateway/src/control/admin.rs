@@ -161,18 +161,20 @@ async fn answer(control: Arc<Control>, checks_host: bool, request: Request<Incom
         "/api/snapshot" => snapshot(&control),
         "/api/routes" => ok(&routes(&control)),
         "/api/components" => ok(&components(&control)),
+        "/api/upstreams" => ok(&upstreams(&control)),
         "/api/reload" => reload(control).await,
         _ => fault(StatusCode::NOT_FOUND, "no such admin path"),
     })
 }
 
-const ROUTES: [(&str, Method); 7] = [
+const ROUTES: [(&str, Method); 8] = [
     ("/healthz", Method::GET),
     ("/readyz", Method::GET),
     ("/metrics", Method::GET),
     ("/api/snapshot", Method::GET),
     ("/api/routes", Method::GET),
     ("/api/components", Method::GET),
+    ("/api/upstreams", Method::GET),
     ("/api/reload", Method::POST),
 ];
 
@@ -210,18 +212,26 @@ fn snapshot(control: &Control) -> Answer {
 fn routes(control: &Control) -> Value {
     let snapshot = control.snapshot();
     let route = |route: &Arc<crate::snapshot::Route>| {
-        let target = match &route.target {
-            Target::Component(component, _) => json!({ "component": &**component.name() }),
-            Target::Redirect(fixed) => {
-                let to = fixed.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
-                json!({ "redirect": { "to": to, "status": fixed.status.as_u16() } })
-            }
-            Target::Respond(fixed) => json!({ "respond": { "status": fixed.status.as_u16() } }),
-            Target::External(_) => json!({ "external": true }),
-        };
-        json!({ "name": &*route.name, "match": control.describe(&route.name), "target": target })
+        json!({ "name": &*route.name, "match": control.describe(&route.name), "target": target(&route.target) })
     };
     json!({ "version": snapshot.version, "routes": snapshot.entries.iter().map(route).collect::<Vec<_>>() })
+}
+
+fn target(one: &Target) -> Value {
+    match one {
+        Target::Component(component, _) => json!({ "component": &**component.name() }),
+        Target::Upstream(upstream, _) => json!({ "upstream": upstream.name().as_str() }),
+        Target::Split(shares) => {
+            let share = |(one, weight)| json!({ "weight": weight, "target": target(one) });
+            json!({ "split": shares.targets().iter().zip(shares.weights()).map(share).collect::<Vec<_>>() })
+        }
+        Target::Redirect(fixed) => {
+            let to = fixed.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
+            json!({ "redirect": { "to": to, "status": fixed.status.as_u16() } })
+        }
+        Target::Respond(fixed) => json!({ "respond": { "status": fixed.status.as_u16() } }),
+        Target::External(_) => json!({ "external": true }),
+    }
 }
 
 fn components(control: &Control) -> Value {
@@ -235,6 +245,12 @@ fn components(control: &Control) -> Value {
         })
     };
     json!({ "version": snapshot.version, "components": snapshot.components.values().map(one).collect::<Vec<_>>() })
+}
+
+fn upstreams(control: &Control) -> Value {
+    let snapshot = control.snapshot();
+    let all: Vec<_> = snapshot.upstreams.values().map(|upstream| upstream.view()).collect();
+    json!({ "version": snapshot.version, "upstreams": all })
 }
 
 async fn reload(control: Arc<Control>) -> Answer {

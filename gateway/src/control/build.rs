@@ -1,9 +1,11 @@
 //! Snapshots from configurations. What did not change is taken over from the snapshot in force: its compiled code,
 //! its pool places, its metrics.
 
-use crate::config::{ComponentConfig, Config, ConfigErrors, Name, RouteConfig, TargetConfig};
+use crate::config::{ComponentConfig, Config, ConfigError, ConfigErrors, Name, RouteConfig, TargetConfig};
+use crate::http::{Edits, Rewrite};
+use crate::proxy::{Servers, Upstream};
 use crate::runtime::{Artifact, Component, Deadlines, Dialect, LoadError, Loader};
-use crate::snapshot::{DynHandler, Fixed, Route, Snapshot, Target};
+use crate::snapshot::{Admission, DynHandler, Filters, Fixed, Proxied, Route, Shares, Snapshot, Target};
 use crate::telemetry::metrics::Registry;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +15,9 @@ use tidegate_routing::{RouteSpec, RouteTable};
 /// A configuration that cannot be put into force.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Components that cannot be served; each error points at its `source` line.
+    /// Components and upstreams that cannot be served; each error points at its `source` line, or its table.
     #[error("{0}")]
-    Components(ConfigErrors),
+    Unusable(ConfigErrors),
     /// The routes passed the configuration's check and yet do not compile.
     #[error("the routes cannot be compiled: {0}")]
     Routes(String),
@@ -33,16 +35,26 @@ pub struct External {
 /// Makes snapshots.
 pub(super) struct Builder {
     loader: Loader,
+    servers: Servers,
     metrics: Arc<Registry>,
     external: Vec<External>,
     threads: usize,
 }
 
+/// What routes lead to, and what they were before.
+struct Parts<'a> {
+    components: &'a BTreeMap<Name, Arc<Component>>,
+    upstreams: &'a BTreeMap<Name, Arc<Upstream>>,
+    /// By name; requests under way are counted on from one snapshot to the next.
+    before: BTreeMap<&'a str, &'a Route>,
+}
+
 impl Builder {
-    pub(super) fn new(loader: Loader, metrics: Arc<Registry>, external: Vec<External>, threads: usize) -> Self {
+    pub(super) fn new(loader: Loader, servers: Servers, external: Vec<External>, threads: usize) -> Self {
         Self {
             loader,
-            metrics,
+            metrics: Arc::clone(&servers.metrics),
+            servers,
             external,
             threads: threads.max(1),
         }
@@ -63,7 +75,12 @@ impl Builder {
     /// # Errors
     /// Every component that cannot be loaded.
     pub(super) fn build(&self, config: &Config, before: Option<&Snapshot>) -> Result<Snapshot, BuildError> {
-        let components = self.components(config, before).map_err(BuildError::Components)?;
+        let mut failed = Vec::new();
+        let components = self.components(config, before, &mut failed);
+        let upstreams = self.upstreams(config, before, &mut failed);
+        if let Some(errors) = ConfigErrors::from_errors(failed) {
+            return Err(BuildError::Unusable(errors));
+        }
         let own = config.routes.iter().map(|route| &route.spec);
         let specs: Vec<_> = own
             .chain(self.external.iter().map(|external| &external.spec))
@@ -72,7 +89,14 @@ impl Builder {
         let table = RouteTable::build(&specs).map_err(|errors| {
             BuildError::Routes(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
-        let own = config.routes.iter().filter_map(|route| self.route(route, &components));
+        let parts = Parts {
+            components: &components,
+            upstreams: &upstreams,
+            before: before
+                .map(|snapshot| snapshot.entries.iter().map(|route| (&*route.name, &**route)).collect())
+                .unwrap_or_default(),
+        };
+        let own = config.routes.iter().filter_map(|route| self.route(route, &parts));
         let entries = own
             .chain(self.external.iter().map(|external| self.external(external)))
             .collect();
@@ -82,6 +106,7 @@ impl Builder {
             table,
             entries,
             components,
+            upstreams,
             _alive: self.metrics.gateway().version_alive(),
         })
     }
@@ -93,31 +118,53 @@ impl Builder {
             name: name.into(),
             target,
             body_bytes: None,
+            filters: Filters::default(),
             metrics: self.metrics.route(name),
         })
     }
 
-    fn route(&self, config: &RouteConfig, components: &BTreeMap<Name, Arc<Component>>) -> Option<Arc<Route>> {
-        let target = match &config.target {
-            TargetConfig::Component(name) => {
-                // The configuration's check has found every name, and `components` failed on those not loaded.
-                let component = Arc::clone(components.get(name)?);
-                let own = component.deadlines();
-                let deadlines = Deadlines {
-                    head: config.limits.deadline.unwrap_or(own.head),
-                    body: config.limits.body_deadline.unwrap_or(own.body),
-                };
-                Target::Component(component, deadlines)
-            }
-            TargetConfig::Redirect(redirect) => Target::Redirect(Fixed::from(redirect)),
-            TargetConfig::Respond(respond) => Target::Respond(Fixed::from(respond)),
+    fn route(&self, config: &RouteConfig, parts: &Parts<'_>) -> Option<Arc<Route>> {
+        let before = parts.before.get(config.name.as_str());
+        let filters = Filters {
+            admission: Admission::new(config, before.map(|route| &route.filters.admission)),
+            rewrite: config.rewrite.as_ref().map(Rewrite::from),
+            request: Edits::from(&config.request_headers),
+            response: Edits::from(&config.response_headers),
         };
         Some(Arc::new(Route {
             name: config.name.as_str().into(),
-            target,
+            target: parts.target(config, &config.target)?,
             body_bytes: config.limits.body,
+            filters,
             metrics: self.metrics.route(config.name.as_str()),
         }))
+    }
+
+    /// The upstreams, those taken over that did not change: their connections and what is known of their health.
+    fn upstreams(
+        &self,
+        config: &Config,
+        before: Option<&Snapshot>,
+        failed: &mut Vec<ConfigError>,
+    ) -> BTreeMap<Name, Arc<Upstream>> {
+        let mut upstreams = BTreeMap::new();
+        for (name, wanted) in &config.upstreams {
+            let running = before.and_then(|snapshot| snapshot.upstreams.get(name));
+            let upstream = match running {
+                Some(running) if running.is_made_of(wanted) => Ok(Arc::clone(running)),
+                _ => Upstream::new(wanted, &self.servers),
+            };
+            match upstream {
+                Ok(upstream) => {
+                    upstreams.insert(name.clone(), upstream);
+                }
+                Err(error) => {
+                    let message = format!("upstream `{name}` cannot be served: {error}");
+                    failed.push(ConfigError::new(wanted.location.clone(), message).label("this one"));
+                }
+            }
+        }
+        upstreams
     }
 
     /// Loads all components, on several threads: compiling takes a second each.
@@ -125,7 +172,8 @@ impl Builder {
         &self,
         config: &Config,
         before: Option<&Snapshot>,
-    ) -> Result<BTreeMap<Name, Arc<Component>>, ConfigErrors> {
+        errors: &mut Vec<ConfigError>,
+    ) -> BTreeMap<Name, Arc<Component>> {
         let wanted: Vec<_> = config.components.values().collect();
         let next = AtomicUsize::new(0);
         let loaded = Mutex::new(BTreeMap::new());
@@ -148,10 +196,8 @@ impl Builder {
                 });
             }
         });
-        match ConfigErrors::from_errors(failed.into_inner().unwrap_or_else(PoisonError::into_inner)) {
-            Some(errors) => Err(errors),
-            None => Ok(loaded.into_inner().unwrap_or_else(PoisonError::into_inner)),
-        }
+        errors.extend(failed.into_inner().unwrap_or_else(PoisonError::into_inner));
+        loaded.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn component(&self, config: &ComponentConfig, before: Option<&Snapshot>) -> Result<Arc<Component>, LoadError> {
@@ -163,5 +209,40 @@ impl Builder {
             return Ok(Arc::clone(running));
         }
         self.loader.load(&artifact, config).map(Arc::new)
+    }
+}
+
+impl Parts<'_> {
+    /// `None` never happens: the configuration's check has found every name, and whatever could not be made of them has
+    /// failed before.
+    fn target(&self, config: &RouteConfig, target: &TargetConfig) -> Option<Target> {
+        Some(match target {
+            TargetConfig::Component(name) => {
+                let component = Arc::clone(self.components.get(name)?);
+                let own = component.deadlines();
+                let deadlines = Deadlines {
+                    head: config.limits.deadline.unwrap_or(own.head),
+                    body: config.limits.body_deadline.unwrap_or(own.body),
+                };
+                Target::Component(component, deadlines)
+            }
+            TargetConfig::Upstream(name) => {
+                let deadlines = Deadlines {
+                    head: config.limits.deadline.flatten(),
+                    body: config.limits.body_deadline.flatten(),
+                };
+                let how = Proxied {
+                    deadlines,
+                    websocket: config.websocket,
+                };
+                Target::Upstream(Arc::clone(self.upstreams.get(name)?), how)
+            }
+            TargetConfig::Redirect(redirect) => Target::Redirect(Fixed::from(redirect)),
+            TargetConfig::Respond(respond) => Target::Respond(Fixed::from(respond)),
+            TargetConfig::Split(split) => {
+                let targets: Option<Vec<_>> = split.targets.iter().map(|(one, _)| self.target(config, one)).collect();
+                Target::Split(Box::new(Shares::new(split, targets?).ok()?))
+            }
+        })
     }
 }

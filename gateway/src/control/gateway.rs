@@ -9,6 +9,7 @@ use crate::config::{AccessLogConfig, AdminAddress, Config, ConfigErrors, Gateway
 use crate::door::{Doors, ListenError};
 use crate::hosts::Host;
 use crate::outbound::{Dns, Outbound};
+use crate::proxy::Servers;
 use crate::runtime::{EngineError, EngineOptions, Engines, Lane, LoadError, Loader, Server, StoreCtx};
 use crate::snapshot::{Current, Snapshot};
 use crate::telemetry::access::{AccessLog, AccessLogError, AccessLogWriter, Query, Sink};
@@ -105,7 +106,7 @@ impl ReloadError {
     /// Every reason, each with its place where it has one.
     pub fn reasons(&self) -> serde_json::Value {
         match self {
-            Self::Config(errors) | Self::Build(BuildError::Components(errors)) => {
+            Self::Config(errors) | Self::Build(BuildError::Unusable(errors)) => {
                 serde_json::to_value(errors).unwrap_or_default()
             }
             other => serde_json::json!([{ "message": other.to_string() }]),
@@ -174,11 +175,12 @@ impl Gateway {
         })?);
         let runtime = io_runtime(threads)?;
         let lane = Arc::new(Lane::new(threads, runtime.handle().clone())?);
+        let outbound = Outbound::new(Dns::from(settings.dns.as_slice()));
         let loader = Loader::new(
             Arc::clone(&engines),
             Arc::clone(&lane),
             Arc::clone(&metrics),
-            Outbound::new(Dns::from(settings.dns.as_slice())),
+            Arc::clone(&outbound),
             &settings.data_dir,
         )?;
         let workers = if settings.workers == 0 {
@@ -187,7 +189,13 @@ impl Gateway {
             settings.workers
         };
         let loader = loader.for_doors(workers).with_hosts(options.hosts);
-        let builder = Builder::new(loader, Arc::clone(&metrics), options.external, threads);
+        let servers = Servers {
+            outbound,
+            runtime: runtime.handle().clone(),
+            metrics: Arc::clone(&metrics),
+            doors: workers,
+        };
+        let builder = Builder::new(loader, servers, options.external, threads);
         let current = Arc::new(Current::new(Arc::new(builder.build(&config, None)?)));
         let sink = match &settings.access_log {
             AccessLogConfig::Stdout => Sink::Stdout,
@@ -449,7 +457,9 @@ impl Control {
         for (dialect, free) in self.builder.free_places() {
             gateway.free_places(dialect.as_str(), free);
         }
-        self.snapshot().components.values().for_each(|one| one.observe());
+        let snapshot = self.snapshot();
+        snapshot.components.values().for_each(|one| one.observe());
+        snapshot.upstreams.values().for_each(|one| one.observe());
         self.metrics.render()
     }
 

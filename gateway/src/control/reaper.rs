@@ -22,7 +22,10 @@ pub(super) async fn run(control: Weak<Control>) {
         }
         if ticks.is_multiple_of(limits::IDLE_CHECK_TICKS) {
             let snapshot = control.snapshot();
-            tokio::task::spawn_blocking(move || snapshot.components.values().for_each(|one| one.retire_idle()));
+            tokio::task::spawn_blocking(move || {
+                snapshot.components.values().for_each(|one| one.retire_idle());
+                snapshot.upstreams.values().for_each(|one| one.tidy());
+            });
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::shared::Connection;
 use crate::error::{Blame, Fault};
-use crate::http::{Body, BodyError, Cause, RequestCx};
-use crate::snapshot::Route;
+use crate::http::{AfterUpgrade, Body, BodyError, Cause, RequestCx, Upgrade};
+use crate::snapshot::{Admitted, Route};
 use crate::telemetry::access::{AccessLog, Record};
 use crate::telemetry::metrics::GaugeGuard;
 use bytes::Bytes;
@@ -65,6 +65,8 @@ pub(super) struct Exchange {
     pub(super) asked: Option<Asked>,
     pub(super) route: Option<Arc<Route>>,
     pub(super) in_flight: Option<GaugeGuard>,
+    /// Its place under the route's bounds.
+    pub(super) admitted: Option<Admitted>,
     pub(super) status: u16,
     pub(super) outcome: &'static str,
     pub(super) head: Option<Duration>,
@@ -81,6 +83,30 @@ impl Exchange {
             Some(cause) if !self.is_complete => cause.fault().code(),
             None if !self.is_complete => "client-gone",
             _ => "complete",
+        }
+    }
+}
+
+/// A connection that leaves HTTP behind its answer, and the exchange that goes on with it.
+pub(super) struct Leaving {
+    after: AfterUpgrade,
+    exchange: Exchange,
+}
+
+impl Leaving {
+    pub(super) fn new(after: AfterUpgrade, exchange: Exchange) -> Self {
+        Self { after, exchange }
+    }
+
+    /// Runs until both sides are done.
+    pub(super) async fn run(self, client: Upgrade) {
+        let Self { after, mut exchange } = self;
+        let carried = after.run(client).await;
+        exchange.cx.call().body_came(carried.bytes_in);
+        exchange.bytes_out += carried.bytes_out;
+        exchange.is_complete = true;
+        if let Some(outcome) = carried.outcome {
+            exchange.outcome = outcome;
         }
     }
 }
@@ -118,6 +144,7 @@ impl Drop for Exchange {
             duration,
             route: self.route.as_ref().map(|route| Arc::clone(&route.name)),
             component: self.route.as_ref().and_then(|route| route.target.component().cloned()),
+            server: self.cx.server().cloned(),
             outcome,
         });
     }
@@ -126,13 +153,23 @@ impl Drop for Exchange {
 /// An answer's body with the exchange it completes.
 pub(super) struct Tracked {
     body: Body,
-    exchange: Exchange,
+    /// `None` where it goes on behind the answer.
+    exchange: Option<Exchange>,
 }
 
 impl Tracked {
     pub(super) fn new(body: Body, mut exchange: Exchange) -> Self {
         exchange.is_complete = body.is_end_stream();
+        let exchange = Some(exchange);
         Self { body, exchange }
+    }
+
+    /// No body, and nothing that ends with it.
+    pub(super) fn leaving() -> Self {
+        Self {
+            body: Body::empty(),
+            exchange: None,
+        }
     }
 }
 
@@ -142,25 +179,28 @@ impl HttpBody for Tracked {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let call = this.exchange.cx.call();
+        let Some(exchange) = &mut this.exchange else {
+            return Poll::Ready(None);
+        };
+        let call = exchange.cx.call();
         call.client_takes();
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         match &polled {
             Poll::Pending => {}
-            Poll::Ready(None) => this.exchange.is_complete = true,
+            Poll::Ready(None) => exchange.is_complete = true,
             Poll::Ready(Some(Ok(frame))) => {
-                this.exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+                exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // hyper does not ask again once it has as many bytes as the head says.
                 let is_whole = this.body.size_hint().exact() == Some(0);
                 if is_whole || this.body.is_end_stream() || frame.is_trailers() {
-                    this.exchange.is_complete = true;
+                    exchange.is_complete = true;
                 } else {
                     call.waits_for_client();
                 }
             }
             Poll::Ready(Some(Err(error))) => {
                 // A body that broke because its call was stopped ends for the reason it was stopped.
-                this.exchange.outcome = match (call.cause(), error) {
+                exchange.outcome = match (call.cause(), error) {
                     (Some(cause), _) => cause.fault().code(),
                     (None, BodyError::Fault(fault)) => fault.code(),
                     (None, BodyError::Broken(_)) => "broken",

@@ -4,12 +4,13 @@
 mod tests;
 
 use super::DoorShared;
-use super::guard::{Guard, HeadLimits};
 use super::io::{self, DoorIo, Socket};
-use super::listener::Listener;
+use super::listener::{Admitted, Listener};
+use super::proxy_protocol;
 use super::service;
 use super::shared::{Connection, Order, Phase};
-use crate::http::Client;
+use crate::http::{Client, Upgrade};
+use crate::http::guard::{Guard, HeadLimits};
 use crate::limits;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -28,18 +29,30 @@ use tokio::net::TcpStream;
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves one accepted connection to its end.
-pub(super) async fn serve(door: Arc<DoorShared>, listener: Arc<Listener>, stream: TcpStream, address: SocketAddr) {
+/// Serves one accepted connection to its end; `nameless` is its place where a PROXY header will say whose it is.
+pub(super) async fn serve(
+    door: Arc<DoorShared>,
+    listener: Arc<Listener>,
+    stream: TcpStream,
+    address: SocketAddr,
+    nameless: Option<&mut Admitted>,
+) {
     let Ok(local) = stream.local_addr() else { return };
     // Answers are written whole, so waiting for more to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
     let tls = listener.tls();
-    let client = Client {
+    let mut client = Client {
         address,
         local,
         tls: tls.is_some(),
     };
     let socket = Arc::new(stream);
+    if let Some(place) = nameless {
+        // Apart, so that connections without a header have no room for one.
+        let named = Box::pin(proxy_protocol::receive(&door, &listener, &socket, client)).await;
+        let Some(named) = named.filter(|client| place.count(client.address.ip())) else { return };
+        client = named;
+    }
     let connection = Arc::new(Connection::new(
         client,
         Arc::clone(&listener),
@@ -83,7 +96,7 @@ async fn serve_tls(
 }
 
 /// Runs `future`, unless the watch kills the connection first.
-async fn until_killed<F: Future>(connection: &Connection, future: F) -> Option<F::Output> {
+pub(super) async fn until_killed<F: Future>(connection: &Connection, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         connection.register(cx.waker());
@@ -181,10 +194,11 @@ where
         });
         match until_killed(connection, ended).await {
             Some(None) => {}
+            Some(Some(Ok(()))) => return leave(connection, serving).await,
             Some(Some(Err(error))) => {
                 return tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");
             }
-            Some(Some(Ok(()))) | None => return,
+            None => return,
         }
         io = take_down(serving);
         match until_killed(connection, poll_fn(|cx| io.poll_wake(cx))).await {
@@ -196,6 +210,21 @@ where
             None => return,
         }
     }
+}
+
+/// Goes on with what the connection's last answer began, if that was a change of protocol: hyper has then left the
+/// stream open.
+async fn leave<S, V, B>(connection: &Connection, serving: Box<http1::Connection<DoorIo<S>, V>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    V: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let Some(leaving) = connection.take_leaving() else { return };
+    connection.enter(Phase::Tunnel);
+    let (stream, early) = take_down(serving).into_tunnel();
+    until_killed(connection, leaving.run(Upgrade::new(stream, early))).await;
 }
 
 /// Frees all that hyper has for a connection that only waits. A function, so that none of it stays behind in a variable
@@ -227,6 +256,8 @@ where
     let header_bytes = u32::try_from(connection.listener.limits().header_bytes).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(Spawn(Arc::clone(connection)));
     builder
+        // WebSockets in streams of their own (RFC 8441).
+        .enable_connect_protocol()
         .max_concurrent_streams(limits::H2_STREAMS_COUNT)
         .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS_COUNT)
         .max_local_error_reset_streams(limits::H2_LOCAL_RESETS_COUNT)

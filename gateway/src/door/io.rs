@@ -4,8 +4,8 @@
 //! in its place and the service answers that request with the refusal: so the answer keeps its order behind those
 //! before it, and goes out by the same path.
 
-use super::guard::{Guard, Phase as Part, Rejection, Verdict, Where};
 use super::shared::{Connection, Order, Phase};
+use crate::http::guard::{Guard, Phase as Part, Rejection, Verdict, Where};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -121,7 +121,9 @@ pub(super) struct DoorIo<S> {
     connection: Arc<Connection>,
     /// `None` on HTTP/2, whose framing needs no guard.
     guard: Option<Guard>,
-    /// Bytes read and not judged to their end yet: a partial head or chunk line.
+    /// Bytes read and not judged to their end yet: a partial head or chunk line, or what came with a head that may leave
+    /// HTTP. A partial head has the guard's bounds; nothing is read behind one that may leave HTTP before it is
+    /// answered, so of that there is no more than one read brings ([`SCRATCH_BYTES`]).
     held: Vec<u8>,
     /// Bytes passed that hyper had no room for, from `passed_at` on.
     passed: Vec<u8>,
@@ -150,6 +152,18 @@ impl<S> DoorIo<S> {
             io.passed = early;
         }
         io
+    }
+
+    /// The stream of a connection that leaves HTTP, and what came behind the head that asked for it.
+    ///
+    /// To be called when hyper is done with the connection and has written 101 behind a head at which the guard waits
+    /// ([`Where::MayUpgrade`]): nothing behind another head is the other protocol's as it came.
+    pub(super) fn into_tunnel(self) -> (S, Vec<u8>) {
+        debug_assert_eq!(self.guard.as_ref().map(Guard::state), Some(Where::MayUpgrade));
+        let mut early = self.passed;
+        early.drain(..self.passed_at);
+        early.extend_from_slice(&self.held);
+        (self.stream, early)
     }
 
     /// Hands bytes that have passed to hyper, as many as it has room for.
@@ -257,6 +271,13 @@ impl<S: AsyncRead + Unpin> DoorIo<S> {
     }
 
     fn poll_read_some(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        if let Some(guard) = &mut self.guard
+            && self.passed.is_empty()
+        {
+            // hyper asks for more when it wants the next head, never while a request without a body is under way: so
+            // one that might have left HTTP is answered, and did not.
+            guard.resume();
+        }
         loop {
             if self.connection.ordered() == Order::RefuseHead && !self.is_refused {
                 self.refuse(HEAD_TIMEOUT)?;

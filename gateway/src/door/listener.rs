@@ -3,9 +3,12 @@
 use super::connection;
 use super::{DoorShared, Tls};
 use crate::config::{ListenerConfig, ListenerLimits, Name};
+use crate::http::{Client, Provenance};
 use crate::limits;
 use crate::telemetry::metrics::ListenerMetrics;
 use arc_swap::ArcSwap;
+use http::HeaderMap;
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
 use std::io;
@@ -50,7 +53,22 @@ fn hint(error: &io::Error) -> &'static str {
 /// What may change about a listener while its sockets stay.
 struct Settings {
     limits: ListenerLimits,
+    /// Whose connections begin with a PROXY header. Nobody else may connect then; empty: anybody, and nobody sends one.
+    proxy_protocol: Vec<IpNet>,
+    /// Whose word about clients is believed.
+    trusted_proxies: Vec<IpNet>,
     tls: Option<Tls>,
+}
+
+impl Settings {
+    fn new(config: &ListenerConfig, tls: Option<Tls>) -> Self {
+        Self {
+            limits: config.limits.clone(),
+            proxy_protocol: config.proxy_protocol.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            tls,
+        }
+    }
 }
 
 /// One public address, shared by all doors.
@@ -79,10 +97,7 @@ impl Listener {
             name: config.name.clone(),
             address,
             metrics,
-            settings: ArcSwap::from_pointee(Settings {
-                limits: config.limits.clone(),
-                tls,
-            }),
+            settings: ArcSwap::from_pointee(Settings::new(config, tls)),
             open: AtomicUsize::new(0),
             accepting: AtomicUsize::new(0),
             by_address: Mutex::new(HashMap::new()),
@@ -93,10 +108,7 @@ impl Listener {
 
     /// Takes new settings for connections yet to come; limits of time hold for the open ones too.
     pub(super) fn update(&self, config: &ListenerConfig, tls: Option<Tls>) {
-        self.settings.store(Arc::new(Settings {
-            limits: config.limits.clone(),
-            tls,
-        }));
+        self.settings.store(Arc::new(Settings::new(config, tls)));
     }
 
     pub(super) fn limits(&self) -> ListenerLimits {
@@ -109,6 +121,15 @@ impl Listener {
 
     pub(super) fn tls_settings(&self) -> Option<Tls> {
         self.settings.load().tls.clone()
+    }
+
+    /// Whom `client` speaks for in a request with these fields.
+    pub(super) fn provenance(&self, client: &Client, headers: &HeaderMap) -> Provenance {
+        let settings = self.settings.load();
+        if settings.trusted_proxies.is_empty() {
+            return Provenance::Direct;
+        }
+        Provenance::of(client, headers, &settings.trusted_proxies)
     }
 
     /// Stops accepting; what is in the kernel's queue is still accepted.
@@ -132,45 +153,69 @@ impl Listener {
         self.accepting.load(Ordering::Acquire) > 0 || self.open.load(Ordering::Acquire) > 0
     }
 
-    /// A place for one more connection from `address`; counts those it refuses.
-    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
-        let limits = self.limits();
-        if self.open.fetch_add(1, Ordering::AcqRel) >= limits.connections {
+    /// A place for one more connection; counts those it refuses.
+    fn admit(self: &Arc<Self>) -> Option<Admitted> {
+        let most = self.settings.load().limits.connections;
+        if self.open.fetch_add(1, Ordering::AcqRel) >= most {
             self.open.fetch_sub(1, Ordering::AcqRel);
             self.metrics.refused_total.increment(1);
             return None;
         }
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_address.entry(address).or_default();
-        if *count >= limits.connections_per_address {
-            drop(by_address);
-            self.open.fetch_sub(1, Ordering::AcqRel);
-            self.metrics.refused_address.increment(1);
-            return None;
-        }
-        *count += 1;
-        drop(by_address);
         Some(Admitted {
             listener: Arc::clone(self),
-            address,
+            address: None,
         })
+    }
+
+    /// Whether a connection from `peer` begins with a PROXY header; counts those that may not connect at all.
+    fn begins_with_header(&self, peer: IpAddr) -> Option<bool> {
+        let settings = self.settings.load();
+        if settings.proxy_protocol.is_empty() {
+            return Some(false);
+        }
+        let peer = peer.to_canonical();
+        if settings.proxy_protocol.iter().any(|network| network.contains(&peer)) {
+            return Some(true);
+        }
+        self.metrics.refused_proxy_protocol.increment(1);
+        None
     }
 }
 
 /// A connection's place under the listener's bounds.
-struct Admitted {
+pub(super) struct Admitted {
     listener: Arc<Listener>,
-    address: IpAddr,
+    /// The client's, once it is known and counted.
+    address: Option<IpAddr>,
+}
+
+impl Admitted {
+    /// Counts it as one of `address`, once; false, and counted as refused, where that has as many as it may.
+    pub(super) fn count(&mut self, address: IpAddr) -> bool {
+        let most = self.listener.settings.load().limits.connections_per_address;
+        let mut by_address = self.listener.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_default();
+        if *count >= most {
+            drop(by_address);
+            self.listener.metrics.refused_address.increment(1);
+            return false;
+        }
+        *count += 1;
+        drop(by_address);
+        self.address = Some(address);
+        true
+    }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.listener.open.fetch_sub(1, Ordering::AcqRel);
+        let Some(address) = &self.address else { return };
         let mut by_address = self.listener.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_address.get_mut(&self.address) {
+        if let Some(count) = by_address.get_mut(address) {
             *count -= 1;
             if *count == 0 {
-                by_address.remove(&self.address);
+                by_address.remove(address);
             }
         }
     }
@@ -269,12 +314,17 @@ fn is_the_peers(error: &io::Error) -> bool {
 
 fn admit(door: &Arc<DoorShared>, listener: &Arc<Listener>, stream: TcpStream, address: SocketAddr) {
     listener.metrics.accepted.increment(1);
-    let Some(admitted) = listener.admit(address.ip()) else {
+    let Some(has_header) = listener.begins_with_header(address.ip()) else {
         return;
     };
+    let Some(mut place) = listener.admit() else { return };
+    // With a header before it, it is the client's that counts, not the balancer's.
+    if !has_header && !place.count(address.ip()) {
+        return;
+    }
     let (door, listener) = (Arc::clone(door), Arc::clone(listener));
     tokio::spawn(async move {
-        connection::serve(door, listener, stream, address).await;
-        drop(admitted);
+        connection::serve(door, listener, stream, address, has_header.then_some(&mut place)).await;
+        drop(place);
     });
 }

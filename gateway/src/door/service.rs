@@ -1,17 +1,19 @@
 //! One request at the door: its context, its snapshot, its route, and its answer.
 
 use super::DoorShared;
-use super::answer::{Asked, Exchange, Tracked, fault_page};
-use super::guard::{Rejection, agreed};
+use super::answer::{Asked, Exchange, Leaving, Tracked, fault_page};
 use super::shared::Connection;
 use crate::error::Fault;
-use crate::http::{Body, ClientBody, RequestCx};
+use crate::http::guard::{Rejection, agreed};
+use crate::http::{Body, ClientBody, RequestCx, Upgrade};
 use crate::limits;
 use crate::route;
 use crate::snapshot::Route;
-use http::{HeaderName, HeaderValue, Request, Response, Version, header, request};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Version, header, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -24,9 +26,14 @@ pub(super) async fn serve(
     ordinal: u64,
     request: Request<Incoming>,
 ) -> Result<Response<Tracked>, Infallible> {
-    let cx = RequestCx::new(connection.client);
+    let (mut head, body) = request.into_parts();
+    // An HTTP/2 stream that goes on as something else; HTTP/1 connections do so by themselves.
+    let stream = match head.method {
+        Method::CONNECT => head.extensions.remove::<OnUpgrade>(),
+        _ => None,
+    };
+    let cx = RequestCx::of(Arc::clone(&connection.peer), connection.provenance(&head.headers));
     connection.begin(cx.clone());
-    let (head, body) = request.into_parts();
     let version = head.version;
     let mut exchange = begin(&door, &connection, &cx, &head);
     let answer = match connection.refusal(ordinal) {
@@ -41,7 +48,8 @@ pub(super) async fn serve(
         }
     };
     cx.call().head_sent();
-    if version < Version::HTTP_2 && (closes || connection.is_draining()) {
+    let leaves = cx.take_upgrade();
+    if version < Version::HTTP_2 && leaves.is_none() && (closes || connection.is_draining()) {
         answer
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -55,7 +63,24 @@ pub(super) async fn serve(
         exchange.head = Some(cx.call().started().elapsed());
     }
     let (parts, body) = answer.into_parts();
+    if let Some(after) = leaves {
+        leave(&connection, stream, Leaving::new(after, exchange));
+        return Ok(Response::from_parts(parts, Tracked::leaving()));
+    }
     Ok(Response::from_parts(parts, Tracked::new(body, exchange)))
+}
+
+/// What `leaving` runs on: the HTTP/2 stream in a task that ends with its connection, or the HTTP/1 connection as a
+/// whole, which then is done with HTTP.
+fn leave(connection: &Connection, stream: Option<OnUpgrade>, leaving: Leaving) {
+    let Some(stream) = stream else {
+        return connection.leave(leaving);
+    };
+    tokio::spawn(async move {
+        if let Ok(upgraded) = stream.await {
+            leaving.run(Upgrade::new(TokioIo::new(upgraded), Vec::new())).await;
+        }
+    });
 }
 
 fn begin(door: &DoorShared, connection: &Arc<Connection>, cx: &RequestCx, head: &request::Parts) -> Exchange {
@@ -73,6 +98,7 @@ fn begin(door: &DoorShared, connection: &Arc<Connection>, cx: &RequestCx, head: 
         asked,
         route: None,
         in_flight: None,
+        admitted: None,
         status: 0,
         outcome: "complete",
         head: None,
@@ -110,11 +136,14 @@ async fn answer(
     if head.version >= Version::HTTP_2 {
         check_bounds(&head)?;
     }
-    let route = Arc::clone(route::find(&snapshot, &mut head, cx.client().address.ip())?);
+    let client = cx.client().address.ip();
+    let route = Arc::clone(route::find(&snapshot, &mut head, client)?);
     exchange.in_flight = Some(route.metrics.enter());
     exchange.route = Some(Arc::clone(&route));
+    exchange.admitted = route.filters.admission.admit(client, &head)?;
     let body = bounded(&route, exchange, cx, body)?;
-    route.target.handle(Request::from_parts(head, body), cx.clone()).await
+    route::rewrite(&snapshot, &route, &mut head, client)?;
+    route.handle(Request::from_parts(head, body), cx.clone()).await
 }
 
 /// HTTP/2 brings the host in `:authority`, and `Host` may only repeat it (RFC 9113 §8.3.1). HTTP/1.0 may bring none:

@@ -10,11 +10,13 @@ mod rest;
 pub(super) use self::rest::OpenBody;
 
 use self::rest::Rest;
+use super::answer::Leaving;
 use super::listener::Listener;
-use crate::http::{Cause, Client, Patience, RequestCx};
+use crate::http::{Cause, Client, Patience, Peer, Provenance, RequestCx};
 use crate::limits;
 use crate::telemetry::metrics::TimeoutKind;
 use futures_util::task::AtomicWaker;
+use http::HeaderMap;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -37,6 +39,8 @@ pub(super) enum Phase {
     Idle,
     /// An answer.
     Busy,
+    /// Nothing of HTTP any more.
+    Tunnel,
 }
 
 impl Phase {
@@ -46,7 +50,8 @@ impl Phase {
             1 => Self::First,
             2 => Self::Head,
             3 => Self::Idle,
-            _ => Self::Busy,
+            4 => Self::Busy,
+            _ => Self::Tunnel,
         }
     }
 }
@@ -76,6 +81,7 @@ struct UnderWay {
 /// One connection.
 pub(super) struct Connection {
     pub(super) client: Client,
+    pub(super) peer: Arc<Peer>,
     pub(super) listener: Arc<Listener>,
     pub(super) socket: Arc<TcpStream>,
     clock: Arc<Clock>,
@@ -91,9 +97,10 @@ pub(super) struct Connection {
     spawned: Mutex<SmallVec<[AbortHandle; 1]>>,
     /// Which request, counted from one, is answered by the guard, and how; the ordinal is zero where none is.
     refused_at: AtomicU64,
-    refusal: Mutex<Option<super::guard::Rejection>>,
+    refusal: Mutex<Option<crate::http::guard::Rejection>>,
     is_h2: AtomicBool,
     rest: Rest,
+    leaving: Mutex<Option<Leaving>>,
 }
 
 impl Connection {
@@ -102,6 +109,7 @@ impl Connection {
         let since = AtomicU32::new(clock.now());
         Self {
             client,
+            peer: Arc::new(Peer::new(client)),
             listener,
             socket,
             clock,
@@ -116,6 +124,7 @@ impl Connection {
             refusal: Mutex::new(None),
             is_h2: AtomicBool::new(false),
             rest: Rest::default(),
+            leaving: Mutex::new(None),
         }
     }
 
@@ -145,6 +154,11 @@ impl Connection {
         self.is_h2.load(Ordering::Relaxed)
     }
 
+    /// Whom the peer speaks for in a request with these fields.
+    pub(super) fn provenance(&self, headers: &HeaderMap) -> Provenance {
+        self.listener.provenance(&self.client, headers)
+    }
+
     /// A request began.
     pub(super) fn begin(&self, cx: RequestCx) {
         let stream = if self.is_h2() { self.own_stream() } else { None };
@@ -163,6 +177,16 @@ impl Connection {
         if idle && self.phase() == Phase::Busy {
             self.enter(Phase::Idle);
         }
+    }
+
+    /// Behind the present answer, which is 101, this goes on.
+    pub(super) fn leave(&self, leaving: Leaving) {
+        *self.leaving.lock().unwrap_or_else(PoisonError::into_inner) = Some(leaving);
+    }
+
+    /// What goes on, now that HTTP is done.
+    pub(super) fn take_leaving(&self) -> Option<Leaving> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Stops every request under way.
@@ -197,13 +221,13 @@ impl Connection {
     }
 
     /// Makes the request with this ordinal one that the guard answers.
-    pub(super) fn refuse(&self, ordinal: u64, rejection: super::guard::Rejection) {
+    pub(super) fn refuse(&self, ordinal: u64, rejection: crate::http::guard::Rejection) {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(rejection);
         self.refused_at.store(ordinal, Ordering::Release);
     }
 
     /// How the guard answers this request, if it does.
-    pub(super) fn refusal(&self, ordinal: u64) -> Option<super::guard::Rejection> {
+    pub(super) fn refusal(&self, ordinal: u64) -> Option<crate::http::guard::Rejection> {
         if self.refused_at.load(Ordering::Acquire) != ordinal {
             return None;
         }
@@ -287,6 +311,8 @@ impl Connection {
                 };
             }
             Phase::Idle if lasted(since, limits::IDLE_REST) => self.tell_to_rest(),
+            // Its ends and its silence are its own to see.
+            Phase::Tunnel => return,
             _ => {}
         }
         let blocked = self.blocked_since.load(Ordering::Relaxed);

@@ -54,6 +54,16 @@ impl Caller {
     }
 }
 
+/// Marks a request that goes on as it came, but for having come by here.
+///
+/// # Errors
+/// When it has come by [`limits::HOPS_COUNT`] times.
+pub(crate) fn pass_on(headers: &mut HeaderMap) -> Result<(), Loop> {
+    let passed = passed(headers)?;
+    headers.insert(CDN_LOOP, passed);
+    Ok(())
+}
+
 /// `CDN-Loop` with this gateway added to it.
 fn passed(headers: &HeaderMap) -> Result<HeaderValue, Loop> {
     let mut before = headers.get_all(CDN_LOOP).iter().peekable();

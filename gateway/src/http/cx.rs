@@ -1,12 +1,15 @@
 //! What travels with a request: owned, cheap to clone, alive until the last byte of the answer is out.
 
 use super::call::Call;
+use super::forwarded::ForwardedFor;
 use super::timing::Timing;
+use super::trusted::Provenance;
+use super::upgrade::AfterUpgrade;
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Identifies one request in logs and answers: unique over processes, 128 bits.
@@ -54,28 +57,76 @@ pub struct Client {
     pub tls: bool,
 }
 
+/// The other end of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    client: Client,
+    /// What servers behind the gateway are told of it, once one has to be.
+    forwarded: OnceLock<Box<ForwardedFor>>,
+}
+
+impl Peer {
+    /// Whoever is connected.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            forwarded: OnceLock::new(),
+        }
+    }
+
+    /// Its address, and over what it is connected.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What servers are told of it.
+    pub(crate) fn forwarded(&self) -> &ForwardedFor {
+        self.forwarded
+            .get_or_init(|| Box::new(ForwardedFor::of(&self.client)))
+    }
+}
+
 /// The context of one request. A clone is one atomic increment.
 #[derive(Clone)]
 pub struct RequestCx(Arc<Inner>);
 
 struct Inner {
     id: RequestId,
+    peer: Arc<Peer>,
+    provenance: Provenance,
     client: Client,
     call: Call,
     timing: Timing,
     /// The snapshot this request runs on; kept alive until the request's very end.
     pinned: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// What runs on the connection behind the answer, where that ends HTTP on it.
+    after: Mutex<Option<AfterUpgrade>>,
+    /// The server that answered, where one behind the gateway did.
+    server: OnceLock<Arc<str>>,
 }
 
 impl RequestCx {
-    /// A context for a request whose head is complete now.
+    /// A context for a request whose head is complete now, of whoever is connected.
     pub fn new(client: Client) -> Self {
+        Self::of(Arc::new(Peer::new(client)), Provenance::Direct)
+    }
+
+    /// The same for a request by way of `peer`, which may speak for somebody else.
+    pub(crate) fn of(peer: Arc<Peer>, provenance: Provenance) -> Self {
+        let mut client = peer.client;
+        if let Some(address) = provenance.client() {
+            client.address = address;
+        }
         Self(Arc::new(Inner {
             id: RequestId::next(),
+            peer,
+            provenance,
             client,
             call: Call::new(Instant::now()),
             timing: Timing::default(),
             pinned: OnceLock::new(),
+            after: Mutex::new(None),
+            server: OnceLock::new(),
         }))
     }
 
@@ -84,7 +135,17 @@ impl RequestCx {
         self.0.id
     }
 
-    /// Who asks.
+    /// Who is connected.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    /// Whom the peer speaks for.
+    pub(crate) fn provenance(&self) -> Provenance {
+        self.0.provenance
+    }
+
+    /// Who asks: the peer, or whom a trusted proxy speaks for.
     pub fn client(&self) -> &Client {
         &self.0.client
     }
@@ -102,6 +163,26 @@ impl RequestCx {
     /// Keeps `what` alive as long as this request. A request pins once; a second pin is ignored.
     pub fn pin(&self, what: Arc<dyn Any + Send + Sync>) {
         let _ = self.0.pinned.set(what);
+    }
+
+    /// The answer ends HTTP on this connection (101, or 2xx to an extended CONNECT), and `after` goes on with it.
+    pub fn upgrade(&self, after: AfterUpgrade) {
+        *self.0.after.lock().unwrap_or_else(PoisonError::into_inner) = Some(after);
+    }
+
+    /// What goes on behind the answer, once.
+    pub fn take_upgrade(&self) -> Option<AfterUpgrade> {
+        self.0.after.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Remembers which server behind the gateway answered. The first one stays.
+    pub fn served_by(&self, server: Arc<str>) {
+        let _ = self.0.server.set(server);
+    }
+
+    /// The server behind the gateway that answered.
+    pub fn server(&self) -> Option<&Arc<str>> {
+        self.0.server.get()
     }
 
     /// Whether both are the context of the same request.

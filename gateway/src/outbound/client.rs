@@ -2,12 +2,13 @@
 
 use super::connection::Connection;
 use super::destination::{Destination, Target};
-use super::exchange::{self, Outcome};
+use super::dial::{self, Secured};
+use super::exchange::{self, Manner, Outcome};
 use super::policy::{Policy, Reach};
-use super::pool::{Pool, Room, Turn};
+use super::pool::Pool;
 use super::response::ResponseBody;
 use super::upload::Upload;
-use super::{Outbound, SendError, Timeouts, dial};
+use super::{Outbound, SendError, Timeouts};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Request, Response};
@@ -16,9 +17,10 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-/// The connections of one component, or later of one upstream, to the servers its policy allows.
+/// The connections of one component to the servers its policy allows.
 pub(crate) struct Client<B> {
     outbound: Arc<Outbound>,
     policy: Policy,
@@ -34,7 +36,7 @@ where
         Arc::new(Self {
             outbound,
             policy,
-            pool: Arc::new(Pool::new(connections_max, doors)),
+            pool: Arc::new(Pool::new(connections_max, usize::MAX, doors)),
         })
     }
 
@@ -54,20 +56,28 @@ where
         let reach = self.policy.judge(&to).map_err(SendError::Denied)?;
         check_fields(&mut request)?;
         let request = request.map(Upload::new);
+        let deadline = Instant::now() + timeouts.connect;
         let connection = match self.pool.take(&to).await {
             Some(connection) => connection,
-            None => self.connect(&to, reach, timeouts.connect).await?,
+            None => {
+                let dial = |place| self.dial(&to, reach, place, deadline);
+                self.pool.connect(&to, deadline, dial).await?
+            }
         };
-        let request = match exchange::send(connection, &target, request, &timeouts).await {
+        let request = match exchange::send(connection, &target, request, &timeouts, Manner::default()).await {
             Outcome::Response(response) => return Ok(response),
+            Outcome::Upgraded(..) => return Err(SendError::Upgrade),
             Outcome::Failed(error) => return Err(error),
             Outcome::Unsent(request, _) => request,
         };
         // The server closed the connection, most likely while it was idle. Nothing of the request was sent, so it is
         // sent once more, on a connection that cannot have been waiting.
-        let connection = self.open(&to, reach, false, Instant::now() + timeouts.connect).await?;
-        match exchange::send(connection, &target, request, &timeouts).await {
+        let deadline = Instant::now() + timeouts.connect;
+        let dial = |place| self.dial(&to, reach, place, deadline);
+        let connection = self.pool.connect_anew(deadline, dial).await?;
+        match exchange::send(connection, &target, request, &timeouts, Manner::default()).await {
             Outcome::Response(response) => Ok(response),
+            Outcome::Upgraded(..) => Err(SendError::Upgrade),
             Outcome::Failed(error) | Outcome::Unsent(_, error) => Err(error),
         }
     }
@@ -82,45 +92,23 @@ where
         self.pool.close_idle(older_than);
     }
 
-    /// A connection to `to` within `patience`: a new one, or one that came free meanwhile.
-    async fn connect(
+    /// A new connection, which has `place`.
+    async fn dial(
         &self,
         to: &Destination<'_>,
         reach: Reach,
-        patience: Duration,
-    ) -> Result<Connection<B>, SendError> {
-        let deadline = Instant::now() + patience;
-        let _lead = match self.pool.turn(to) {
-            Turn::Lead(lead) => Some(lead),
-            Turn::Beside => None,
-            Turn::After(over) => {
-                // Waited for once: whatever became of it, this request then goes its own way.
-                if tokio::time::timeout_at(deadline, over).await.is_err() {
-                    return Err(SendError::ConnectTimeout);
-                }
-                if let Some(connection) = self.pool.take(to).await {
-                    return Ok(connection);
-                }
-                None
-            }
-        };
-        self.open(to, reach, true, deadline).await
-    }
-
-    /// A new connection, or, where there is no place for one and `is_any_welcome`, one that came free meanwhile.
-    async fn open(
-        &self,
-        to: &Destination<'_>,
-        reach: Reach,
-        is_any_welcome: bool,
+        place: OwnedSemaphorePermit,
         deadline: Instant,
     ) -> Result<Connection<B>, SendError> {
-        let place = match self.pool.room(is_any_welcome.then_some(to), deadline).await? {
-            Room::Connection(connection) => return Ok(connection),
-            Room::Place(place) => place,
-        };
         let addresses = self.outbound.resolver.addresses(to, reach, deadline).await?;
-        let (stream, is_h2) = dial::open(&self.outbound, to, &addresses, deadline).await?;
+        let secured = if to.is_https {
+            let config = self.outbound.tls.config().await?;
+            let name = to.host.server_name()?;
+            Some(Secured { config, name })
+        } else {
+            None
+        };
+        let (stream, is_h2) = dial::open(secured, &addresses, deadline).await?;
         dial::speak(&self.pool, Arc::new(to.to_owned()), stream, is_h2, place).await
     }
 }

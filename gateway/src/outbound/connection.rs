@@ -35,7 +35,7 @@ pub(super) struct H1<B> {
 /// it would never come to that.
 impl<B> Drop for H1<B> {
     fn drop(&mut self) {
-        if self.link.is_blocked() || !self.sender.is_ready() {
+        if self.link.is_blocked() || self.link.is_spoiled() || !self.sender.is_ready() {
             self.link.cut();
         }
     }
@@ -159,7 +159,9 @@ impl<B: Send + 'static> Lease for H1<B> {
     fn complete(mut self: Box<Self>, timer: Option<Timer>) {
         self.timer = timer;
         // The server may have answered without reading: the next request would only wait behind the rest of this one.
+        // And what it has sent without being asked would be taken for the next answer.
         if !self.link.is_blocked()
+            && !self.link.is_spoiled()
             && let Some(home) = self.home.upgrade()
         {
             home.give_back(self);

@@ -20,6 +20,8 @@ pub(super) struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Destination<'a> {
     pub(super) is_https: bool,
+    /// HTTP/2 without TLS and without asking (RFC 9113 §3.3).
+    pub(super) is_h2c: bool,
     pub(super) host: Host<'a>,
     pub(super) port: u16,
 }
@@ -60,6 +62,7 @@ impl Target {
         };
         Ok(Destination {
             is_https: self.is_https,
+            is_h2c: false,
             host: Host::parse(host)?,
             port,
         })
@@ -183,6 +186,11 @@ impl Destination<'_> {
         }
     }
 
+    /// Whether requests may share a connection to it.
+    pub(super) fn may_share(&self) -> bool {
+        self.is_https || self.is_h2c
+    }
+
     /// Whether the port is the scheme's own.
     pub(super) fn has_default_port(&self) -> bool {
         self.port == if self.is_https { 443 } else { 80 }
@@ -192,6 +200,7 @@ impl Destination<'_> {
     pub(super) fn to_owned(&self) -> Destination<'static> {
         Destination {
             is_https: self.is_https,
+            is_h2c: self.is_h2c,
             port: self.port,
             host: match &self.host {
                 Host::Name(name) => Host::Name(Cow::Owned(name.to_string())),

@@ -3,19 +3,20 @@
 use super::connection::{Connection, H1, H2};
 use super::destination::{Destination, Host};
 use super::pool::Pool;
-use super::resolve::Addresses;
 use super::socket::{Link, Socket, Stream};
 use super::upload::Upload;
-use super::{Outbound, SendError};
+use super::SendError;
 use crate::limits;
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body::Body;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::error::Error;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +27,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 /// Connects to one of `addresses`, each having its share of the time until `deadline`.
-async fn tcp(addresses: &Addresses, deadline: Instant) -> Result<TcpStream, SendError> {
+async fn tcp(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, SendError> {
     let mut failure = SendError::ConnectTimeout;
     for (at, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len().saturating_sub(at)).unwrap_or(1).max(1);
@@ -48,23 +49,34 @@ async fn tcp(addresses: &Addresses, deadline: Instant) -> Result<TcpStream, Send
     Err(failure)
 }
 
-/// Opens a stream to `to`; whether HTTP/2 was agreed on.
+/// TLS towards a server: whom to trust, and the name its certificate has to have.
+#[derive(Clone, Debug)]
+pub(super) struct Secured {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+}
+
+impl Host<'_> {
+    /// What a certificate has to name.
+    pub(super) fn server_name(&self) -> Result<ServerName<'static>, SendError> {
+        match self {
+            Host::Name(name) => ServerName::try_from(name.to_string())
+                .map_err(|_| SendError::Uri("its host cannot be named by a certificate")),
+            Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
+        }
+    }
+}
+
+/// Opens a stream to one of `addresses`; whether HTTP/2 was agreed on.
 pub(super) async fn open(
-    outbound: &Outbound,
-    to: &Destination<'_>,
-    addresses: &Addresses,
+    secured: Option<Secured>,
+    addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Result<(Stream, bool), SendError> {
-    if !to.is_https {
-        return Ok((Stream::Plain(tcp(addresses, deadline).await?), false));
-    }
-    let config = outbound.tls.config().await?;
-    let name = match &to.host {
-        Host::Name(name) => ServerName::try_from(name.to_string())
-            .map_err(|_| SendError::Uri("its host cannot be named by a certificate"))?,
-        Host::Address(address) => ServerName::IpAddress((*address).into()),
-    };
     let tcp = tcp(addresses, deadline).await?;
+    let Some(Secured { config, name }) = secured else {
+        return Ok((Stream::Plain(tcp), false));
+    };
     let handshake = TlsConnector::from(config).connect(name, tcp);
     let stream = match tokio::time::timeout_at(deadline, handshake).await {
         Ok(stream) => stream.map_err(SendError::of_handshake)?,
@@ -86,8 +98,8 @@ pub(super) async fn speak<B>(
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    let link = Arc::new(Link::default());
-    let socket = Socket::new(stream, Arc::clone(&link), place);
+    let link = Arc::new(Link::new(Arc::clone(&pool.interims)));
+    let socket = Socket::new(stream, Arc::clone(&link), place, !is_h2);
     if is_h2 {
         return h2(pool, to, socket, link).await;
     }
@@ -115,7 +127,8 @@ where
         .map_err(SendError::of_request)?;
     let driven = Arc::clone(&link);
     tokio::spawn(async move {
-        let mut connection = pin!(connection);
+        // Where a server switches protocols the socket goes to whoever asked for that, and this task ends.
+        let mut connection = pin!(connection.with_upgrades());
         // What went wrong is told to the request that is on the connection; on an idle one nobody cares.
         poll_fn(|cx| {
             if driven.poll_cut(cx) {

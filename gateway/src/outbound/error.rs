@@ -68,6 +68,9 @@ pub(crate) enum SendError {
     /// The handshake failed otherwise.
     #[error("the TLS handshake failed: {0}")]
     Tls(#[source] io::Error),
+    /// The server does not speak HTTP/2, which it was configured to.
+    #[error("the server did not choose HTTP/2")]
+    NoH2,
     /// The head of the response did not come in time.
     #[error("the response did not begin in time")]
     FirstByteTimeout,
@@ -104,6 +107,9 @@ impl SendError {
             Self::RequestBody(error)
         } else if error.is_parse() {
             Self::of_parse(error)
+        } else if io_kind(&error) == Some(io::ErrorKind::InvalidData) {
+            // What the guard on the connection, or TLS, did not let through.
+            Self::Protocol(error)
         } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() || io_kind(&error).is_some()
         {
             Self::Terminated(error)

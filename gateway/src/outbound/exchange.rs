@@ -4,10 +4,13 @@ use super::connection::{Connection, H1, Lease, SharedLease, Stream, Timer};
 use super::destination::{Target, to_origin_form};
 use super::response::{self, ResponseBody};
 use super::upload::{Progress, Upload};
+use super::tunnel::Tunnel;
 use super::{SendError, Timeouts};
+use crate::http::guard::response::Asked;
+use crate::limits;
 use bytes::Bytes;
 use http::header::HOST;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -23,9 +26,20 @@ use tokio::time::Instant;
 /// How an attempt ended.
 pub(super) enum Outcome<B> {
     Response(Response<ResponseBody>),
+    /// 101, as the request wanted: what follows is the new protocol's.
+    Upgraded(Response<()>, Tunnel),
     /// The connection was closed before a byte of the request was on it: here it is again.
     Unsent(Request<Upload<B>>, SendError),
     Failed(SendError),
+}
+
+/// What is special about a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// It asks for another protocol, and 101 is an answer. HTTP/1 alone knows that.
+    pub(crate) upgrades: bool,
+    /// Its body is sent when the server says 100, or says nothing for [`limits::CONTINUE_TIME`] (RFC 9110 §10.1.1).
+    pub(crate) awaits_continue: bool,
 }
 
 /// What an exchange under way holds. Dropped before it is complete, it ends at once: the connection is closed
@@ -34,6 +48,8 @@ pub(super) struct Flight {
     lease: Option<Held>,
     upload: Option<Arc<Progress>>,
     pub(super) timer: Option<Timer>,
+    /// Until the body is sent without having been asked for.
+    hold: Option<Timer>,
     /// Whether the connection may serve another exchange after this one.
     keeps: bool,
     /// Whether the head of the response has come.
@@ -113,6 +129,19 @@ impl Flight {
     }
 }
 
+impl Flight {
+    /// Lets a body go that was held back for long enough.
+    fn poll_hold(&mut self, cx: &mut Context<'_>) {
+        let Some(hold) = &mut self.hold else { return };
+        if hold.as_mut().poll(cx).is_ready() {
+            self.hold = None;
+            if let Some(upload) = &self.upload {
+                upload.release();
+            }
+        }
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
         self.abort();
@@ -125,6 +154,7 @@ pub(super) async fn send<B>(
     target: &Target,
     mut request: Request<Upload<B>>,
     timeouts: &Timeouts,
+    manner: Manner,
 ) -> Outcome<B>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
@@ -144,15 +174,21 @@ where
             if let Some(timer) = &mut timer {
                 timer.as_mut().reset(sent_at + timeouts.first_byte);
             }
+            let hold = hold_back(&mut request, upload.as_ref(), manner);
+            connection.link.expect(Asked {
+                is_head: request.method() == Method::HEAD,
+                may_upgrade: manner.upgrades,
+            });
             let answer = connection.sender.try_send_request(request);
             let flight = Flight {
                 lease: Some(Held::Own(connection)),
                 upload,
                 timer,
+                hold,
                 keeps: true,
                 is_answered: false,
             };
-            head(answer, flight, sent_at, timeouts).await
+            head(answer, flight, sent_at, timeouts, manner).await
         }
         Connection::H2(stream) => match start(stream) {
             Some((mut sender, lease)) => {
@@ -161,14 +197,29 @@ where
                     lease: Some(Held::Shared(lease)),
                     upload,
                     timer: None,
+                    hold: None,
                     keeps: true,
                     is_answered: false,
                 };
-                head(answer, flight, Instant::now(), timeouts).await
+                head(answer, flight, Instant::now(), timeouts, Manner::default()).await
             }
             None => Outcome::Failed(SendError::Connect(std::io::ErrorKind::ConnectionAborted.into())),
         },
     }
+}
+
+/// Holds the body back until the server asks for it, where the request says it waits for that. hyper tells of interim
+/// responses on HTTP/1 only; elsewhere the body goes at once, which every server has to expect.
+fn hold_back<B>(request: &mut Request<Upload<B>>, upload: Option<&Arc<Progress>>, manner: Manner) -> Option<Timer> {
+    let upload = upload.filter(|_| manner.awaits_continue)?;
+    upload.hold();
+    let asked_for = Arc::clone(upload);
+    hyper::ext::on_informational(request, move |response| {
+        if response.status() == StatusCode::CONTINUE {
+            asked_for.release();
+        }
+    });
+    Some(Box::pin(tokio::time::sleep(limits::CONTINUE_TIME)))
 }
 
 type H2Sender<B> = hyper::client::conn::http2::SendRequest<Upload<B>>;
@@ -180,10 +231,16 @@ fn start<B: Send + 'static>(stream: Stream<B>) -> Option<(H2Sender<B>, Arc<dyn S
 
 /// Origin-form, and a Host field (RFC 9112 §3.2).
 fn for_h1<B>(connection: &H1<B>, request: &mut Request<Upload<B>>) -> Result<(), SendError> {
-    to_origin_form(request.uri_mut())?;
     if !request.headers().contains_key(HOST) {
-        request.headers_mut().insert(HOST, connection.host.clone());
+        // An authority stands there when the request was on its way by HTTP/2 before.
+        let authority = request.uri().authority().map(|authority| authority.as_str());
+        let host = match authority.map(HeaderValue::from_str) {
+            Some(host) => host.map_err(|_| SendError::Uri("its host is no field value"))?,
+            None => connection.host.clone(),
+        };
+        request.headers_mut().insert(HOST, host);
     }
+    to_origin_form(request.uri_mut())?;
     *request.version_mut() = http::Version::HTTP_11;
     Ok(())
 }
@@ -191,7 +248,9 @@ fn for_h1<B>(connection: &H1<B>, request: &mut Request<Upload<B>>) -> Result<(),
 /// Absolute, without a Host field, which the authority stands for (RFC 9113 §8.3.1).
 fn for_h2<B>(target: &Target, request: &mut Request<Upload<B>>) -> Result<(), SendError> {
     let host = request.headers_mut().remove(HOST);
-    target.restore(request.uri_mut(), host.as_ref())?;
+    if host.is_some() || request.uri().authority().is_none() {
+        target.restore(request.uri_mut(), host.as_ref())?;
+    }
     *request.version_mut() = http::Version::HTTP_2;
     Ok(())
 }
@@ -201,16 +260,24 @@ async fn head<B>(
     mut flight: Flight,
     sent_at: Instant,
     timeouts: &Timeouts,
+    manner: Manner,
 ) -> Outcome<B> {
     let mut answer = pin!(answer);
     let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-        Poll::Pending => flight.poll_late(cx, sent_at, timeouts.first_byte).map(Err),
+        Poll::Pending => {
+            flight.poll_hold(cx);
+            flight.poll_late(cx, sent_at, timeouts.first_byte).map(Err)
+        }
     });
     match answer.await {
         Ok(Ok(response)) => {
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                return Outcome::Failed(SendError::Upgrade);
+                return if manner.upgrades {
+                    upgrade(response, flight).await
+                } else {
+                    Outcome::Failed(SendError::Upgrade)
+                };
             }
             let (mut head, body) = response.into_parts();
             flight.keeps = response::clean(&mut head);
@@ -232,6 +299,14 @@ async fn head<B>(
             flight.suspect();
             Outcome::Failed(late)
         }
+    }
+}
+
+/// Takes the socket out of HTTP's hands, with what came behind the 101.
+async fn upgrade<B>(mut response: Response<Incoming>, flight: Flight) -> Outcome<B> {
+    match hyper::upgrade::on(&mut response).await {
+        Ok(upgraded) => Outcome::Upgraded(response.map(drop), Tunnel::new(upgraded, flight)),
+        Err(error) => Outcome::Failed(SendError::of_request(error)),
     }
 }
 

@@ -1,13 +1,14 @@
-//! Names that guests look up for sockets of their own, by the rules of outgoing requests.
+//! Names that are looked up for other ends than a request's: guests' own sockets, by the rules of their requests, and the
+//! servers of upstreams.
 
 use super::destination::{Destination, Host, canonical};
-use super::policy::{Reach, is_localhost};
+use super::policy::{LOCALHOST, Reach, is_localhost};
 use super::resolve::Addresses;
 use super::{Outbound, SendError};
 use crate::limits;
 use hickory_resolver::proto::rr::Name;
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::time::Instant;
 
 /// What a guest asks to look up, as grants have it.
@@ -57,6 +58,7 @@ impl Outbound {
         };
         let to = Destination {
             is_https: false,
+            is_h2c: false,
             host: Host::Name(Cow::Borrowed(name)),
             port: 0,
         };
@@ -64,6 +66,45 @@ impl Outbound {
         let found: Addresses = self.resolver.addresses(&to, reach, deadline).await?;
         Ok(found.into_iter().map(|address| canonical(address.ip())))
     }
+
+    /// The addresses of an upstream's server, of one family, and one at least. The operator named it, so any will do.
+    ///
+    /// A name that has both families has the same machines in both as a rule: each would count twice, and where one
+    /// family leads nowhere half the requests would go there. So it is IPv4 unless this machine has no route there.
+    pub(crate) async fn upstream_addresses(&self, name: &str) -> Result<Vec<IpAddr>, SendError> {
+        let found: Vec<IpAddr> = if is_localhost(name) {
+            LOCALHOST.to_vec()
+        } else {
+            let deadline = Instant::now() + limits::DNS_TIMEOUT;
+            let found = self.resolver.look_up(name, deadline).await?;
+            found.into_iter().map(canonical).collect()
+        };
+        let of_one_family = one_family(found, has_route);
+        if of_one_family.is_empty() {
+            return Err(SendError::NameNotFound {
+                rcode: "NOERROR".to_owned(),
+            });
+        }
+        Ok(of_one_family)
+    }
+}
+
+/// Those of IPv4, unless IPv6 alone has a route.
+fn one_family(found: Vec<IpAddr>, has_route: impl Fn(&IpAddr) -> bool) -> Vec<IpAddr> {
+    let (v4, v6): (Vec<_>, Vec<_>) = found.into_iter().partition(IpAddr::is_ipv4);
+    let is_only_v6 = v4.is_empty() || (v6.iter().any(&has_route) && !v4.iter().any(&has_route));
+    if is_only_v6 { v6 } else { v4 }
+}
+
+/// Whether packets to `address` have a way out of this machine. None is sent: the kernel looks for the way when a
+/// datagram socket is told its peer.
+fn has_route(address: &IpAddr) -> bool {
+    let any = match address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let discard = 9;
+    std::net::UdpSocket::bind((any, 0)).is_ok_and(|socket| socket.connect((*address, discard)).is_ok())
 }
 
 #[cfg(test)]
@@ -103,5 +144,27 @@ mod tests {
         let outbound = Outbound::new(super::super::Dns::Servers(vec![nobody]));
         let found: Vec<_> = outbound.addresses("a.localhost").await.unwrap().collect();
         assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap(), "::1".parse().unwrap()]);
+        let found = outbound.upstream_addresses("localhost").await.unwrap();
+        assert_eq!(
+            found,
+            ["127.0.0.1".parse::<IpAddr>().unwrap()],
+            "one machine is one server"
+        );
+    }
+
+    #[test]
+    fn a_server_of_both_families_is_reached_by_one() {
+        let [a, b]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+        let c: IpAddr = "2001:db8::1".parse().unwrap();
+        assert_eq!(one_family(vec![a, c, b], |_| true), [a, b]);
+        assert_eq!(
+            one_family(vec![a, c], |_| false),
+            [a],
+            "what is known to be wrong is no better than what is not"
+        );
+        assert_eq!(one_family(vec![a, c], IpAddr::is_ipv6), [c]);
+        assert_eq!(one_family(vec![c], |_| false), [c]);
+        assert_eq!(one_family(vec![], |_| true), [] as [IpAddr; 0]);
+        assert!(has_route(&IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
 }

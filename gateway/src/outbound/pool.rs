@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -53,7 +53,11 @@ pub(super) struct Pool<B> {
     doors: usize,
     places: Arc<Semaphore>,
     places_count: usize,
+    /// Requests that may wait for a place; one more is told at once.
+    waiting_max: usize,
     waiting: AtomicUsize,
+    /// Interim responses that were not fetched yet.
+    pub(super) interims: Arc<AtomicU64>,
     freed: Notify,
 }
 
@@ -74,14 +78,16 @@ pub(super) enum Turn<B> {
 }
 
 impl<B> Pool<B> {
-    pub(super) fn new(places_count: usize, doors: usize) -> Self {
+    pub(super) fn new(places_count: usize, waiting_max: usize, doors: usize) -> Self {
         let places_count = places_count.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             parts: PerCore::new(doors),
             doors,
             places: Arc::new(Semaphore::new(places_count)),
             places_count,
+            waiting_max,
             waiting: AtomicUsize::new(0),
+            interims: Arc::default(),
             freed: Notify::new(),
         }
     }
@@ -98,7 +104,7 @@ impl<B> Pool<B> {
 
     /// An open connection to `to` with room for a request: this core's, then another's.
     pub(super) async fn take(&self, to: &Destination<'_>) -> Option<Connection<B>> {
-        if to.is_https
+        if to.may_share()
             && let Some(stream) = self.parts.at(self.here(), |part| part.stream(to)).flatten()
         {
             return Some(Connection::H2(stream));
@@ -130,7 +136,7 @@ impl<B> Pool<B> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(Room::Place(place));
         }
-        let _waiting = Waiting::new(self);
+        let _waiting = Waiting::new(self).ok_or(SendError::LimitReached)?;
         let mut place = pin!(Arc::clone(&self.places).acquire_owned());
         loop {
             let mut freed = pin!(self.freed.notified());
@@ -166,7 +172,7 @@ impl<B> Pool<B> {
 
     /// Takes back a connection whose exchange is complete.
     pub(super) fn give_back(&self, mut connection: Box<H1<B>>) {
-        if connection.sender.is_closed() {
+        if connection.sender.is_closed() || connection.link.is_spoiled() {
             return;
         }
         connection.idle_since = Instant::now();
@@ -202,7 +208,7 @@ impl<B> Pool<B> {
     /// Whether to connect to `to`, which nobody here has a connection to. Many requests at once to a server that
     /// speaks HTTP/2 need one connection, not one each.
     pub(super) fn turn(self: &Arc<Self>, to: &Destination<'_>) -> Turn<B> {
-        if !to.is_https {
+        if !to.may_share() {
             return Turn::Beside;
         }
         let place = self.here();
@@ -285,9 +291,12 @@ impl<B> Part<B> {
 struct Waiting<'a, B>(&'a Pool<B>);
 
 impl<'a, B> Waiting<'a, B> {
-    fn new(pool: &'a Pool<B>) -> Self {
-        pool.waiting.fetch_add(1, Ordering::SeqCst);
-        Self(pool)
+    /// `None` where as many wait as may.
+    fn new(pool: &'a Pool<B>) -> Option<Self> {
+        let waiting = pool.waiting.fetch_add(1, Ordering::SeqCst);
+        // Made in any case, so that it is counted off again.
+        let this = Self(pool);
+        (waiting < pool.waiting_max).then_some(this)
     }
 }
 

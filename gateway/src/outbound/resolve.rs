@@ -48,7 +48,7 @@ impl Resolver {
         allowed(&found, to.port, reach)
     }
 
-    async fn look_up(&self, name: &str, deadline: Instant) -> Result<SmallVec<[IpAddr; 4]>, SendError> {
+    pub(super) async fn look_up(&self, name: &str, deadline: Instant) -> Result<SmallVec<[IpAddr; 4]>, SendError> {
         let resolver = self.resolver.get_or_init(|| self.make());
         let resolver = resolver.as_ref().map_err(|reason| {
             SendError::Configuration(format!("names cannot be looked up: {reason}; check /etc/resolv.conf"))

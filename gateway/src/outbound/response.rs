@@ -2,46 +2,20 @@
 
 use super::SendError;
 use super::exchange::Flight;
+use crate::http::hop;
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{Version, response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use smallvec::SmallVec;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
 /// Removes the fields that concern this connection alone (RFC 9110 §7.6.1). Whether the server keeps it open.
 pub(super) fn clean(head: &mut response::Parts) -> bool {
-    let mut keeps = head.version != Version::HTTP_10;
-    if head.headers.contains_key(CONNECTION) {
-        let named: SmallVec<[HeaderName; 4]> = connection_options(&head.headers)
-            .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
-            .collect();
-        for name in named {
-            keeps &= name.as_str() != "close";
-            head.headers.remove(name);
-        }
-        head.headers.remove(CONNECTION);
-    }
-    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE] {
-        head.headers.remove(name);
-    }
-    keeps
-}
-
-fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+    let said = hop::strip(&mut head.headers, |_| false);
+    head.version != Version::HTTP_10 && !said.closes
 }
 
 /// The body of a response. At its end its connection serves others again; dropped before, the exchange is broken off.

@@ -1,10 +1,12 @@
 //! The socket under a connection: it holds the connection's place until it is closed, and can be cut from outside.
 
+use super::screen::Screen;
+use crate::http::guard::response::Asked;
 use futures_util::task::AtomicWaker;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -17,10 +19,29 @@ pub(super) struct Link {
     is_cut: AtomicBool,
     /// Whether the server takes no bytes at the moment.
     is_blocked: AtomicBool,
+    /// Bytes came that no request asked for, or that are no response.
+    is_spoiled: AtomicBool,
+    /// The request that is about to be put on the connection, as a number; zero: none.
+    expected: AtomicU8,
+    /// Interim responses, over all connections of a pool.
+    interims: Arc<AtomicU64>,
     driver: AtomicWaker,
 }
 
+/// The bits of `expected`.
+const ASKED: u8 = 1;
+const IS_HEAD: u8 = 2;
+const MAY_UPGRADE: u8 = 4;
+
 impl Link {
+    /// `interims` counts interim responses.
+    pub(super) fn new(interims: Arc<AtomicU64>) -> Self {
+        Self {
+            interims,
+            ..Self::default()
+        }
+    }
+
     /// Ends the connection at once: its driver is woken and drops the socket.
     pub(super) fn cut(&self) {
         self.is_cut.store(true, Ordering::Release);
@@ -30,6 +51,38 @@ impl Link {
     /// Whether bytes are left that the server does not take.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Acquire)
+    }
+
+    /// A request is about to be put on the connection.
+    pub(super) fn expect(&self, asked: Asked) {
+        let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        let asked = ASKED | flag(asked.is_head, IS_HEAD) | flag(asked.may_upgrade, MAY_UPGRADE);
+        self.expected.store(asked, Ordering::Release);
+    }
+
+    /// The request that was put on the connection, once.
+    pub(super) fn take_expected(&self) -> Option<Asked> {
+        if self.expected.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let asked = self.expected.swap(0, Ordering::AcqRel);
+        Some(Asked {
+            is_head: asked & IS_HEAD != 0,
+            may_upgrade: asked & MAY_UPGRADE != 0,
+        })
+    }
+
+    /// The connection may end what it began and serves no other request.
+    pub(super) fn spoil(&self) {
+        self.is_spoiled.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.is_spoiled.load(Ordering::Acquire)
+    }
+
+    pub(super) fn count_interims(&self, count: usize) {
+        self.interims.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     /// Remembers whether a write went through.
@@ -57,14 +110,18 @@ pub(super) enum Stream {
 /// closed.
 pub(super) struct Socket {
     stream: Stream,
+    /// Guards the responses of HTTP/1.
+    screen: Option<Screen>,
     link: Arc<Link>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, link: Arc<Link>, place: OwnedSemaphorePermit) -> Self {
+    /// For HTTP/1, whose framing needs a guard, or for HTTP/2.
+    pub(super) fn new(stream: Stream, link: Arc<Link>, place: OwnedSemaphorePermit, is_h1: bool) -> Self {
         Self {
             stream,
+            screen: is_h1.then(Screen::new),
             link,
             _place: place,
         }
@@ -82,9 +139,12 @@ impl Socket {
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        let this = &mut *self;
+        match (&mut this.stream, &mut this.screen) {
+            (Stream::Plain(stream), Some(screen)) => screen.poll_read(stream, &this.link, cx, buf),
+            (Stream::Tls(stream), Some(screen)) => screen.poll_read(stream, &this.link, cx, buf),
+            (Stream::Plain(stream), None) => Pin::new(stream).poll_read(cx, buf),
+            (Stream::Tls(stream), None) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }

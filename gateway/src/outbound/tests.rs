@@ -2,6 +2,7 @@
 
 mod aborts;
 mod http1;
+pub(crate) mod name_server;
 mod names;
 mod places;
 mod secure;

@@ -4,7 +4,9 @@ use super::SendError;
 use crate::limits;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_native_certs::CertificateResult;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -18,7 +20,7 @@ impl Tls {
     /// Trusts `roots` instead of the system's.
     #[cfg(test)]
     pub(super) fn trusting(roots: RootCertStore) -> Self {
-        Self(OnceCell::from(client_config(roots)))
+        Self(OnceCell::from(trusting_roots(roots)))
     }
 
     /// The configuration, with the system's roots (or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name).
@@ -35,7 +37,7 @@ impl Tls {
 }
 
 fn system_config() -> Result<Arc<ClientConfig>, String> {
-    client_config(trusted(rustls_native_certs::load_native_certs())?)
+    trusting_roots(trusted(rustls_native_certs::load_native_certs())?)
 }
 
 /// The certificates found, if there is one at least that can be used.
@@ -58,13 +60,79 @@ pub(super) fn trusted(found: CertificateResult) -> Result<RootCertStore, String>
     Ok(roots)
 }
 
-fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+/// Whom a server of an upstream is trusted by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trust<'a> {
+    /// The system's certificate authorities.
+    System,
+    /// These, in PEM.
+    Authorities(&'a [u8]),
+}
+
+/// Who the gateway is to a server that asks: a certificate chain and its key, both in PEM.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity<'a> {
+    pub(crate) chain: &'a [u8],
+    pub(crate) key: &'a [u8],
+}
+
+/// The TLS configuration of an upstream. Certificates are always verified.
+///
+/// # Errors
+/// What cannot be used of what was given, for a person.
+pub(crate) fn client_config(
+    trust: Trust<'_>,
+    identity: Option<Identity<'_>>,
+    protocols: &[&[u8]],
+) -> Result<Arc<ClientConfig>, String> {
+    let roots = match trust {
+        Trust::System => trusted(rustls_native_certs::load_native_certs())?,
+        Trust::Authorities(pem) => authorities(pem)?,
+    };
+    let builder = builder()?.with_root_certificates(roots);
+    let config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let chain = CertificateDer::pem_slice_iter(identity.chain)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| format!("the client certificate cannot be read: {error}"))?;
+            let key = PrivateKeyDer::from_pem_slice(identity.key)
+                .map_err(|error| format!("the client certificate's key cannot be read: {error}"))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| format!("the client certificate cannot be used: {error}"))?
+        }
+    };
+    Ok(finished(config, protocols))
+}
+
+fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| format!("a certificate authority cannot be read: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("a certificate authority cannot be used: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err("there is no certificate in it; it has to be PEM, with BEGIN CERTIFICATE".to_owned());
+    }
+    Ok(roots)
+}
+
+fn trusting_roots(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
+    let config = builder()?.with_root_certificates(roots).with_no_client_auth();
+    Ok(finished(config, &[b"h2", b"http/1.1"]))
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        .map_err(|error| format!("TLS cannot be set up: {error}"))
+}
+
+fn finished(mut config: ClientConfig, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::in_memory_sessions(limits::OUTGOING_TLS_SESSIONS_COUNT);
-    Ok(Arc::new(config))
+    Arc::new(config)
 }

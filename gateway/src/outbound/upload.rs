@@ -19,6 +19,8 @@ pub(super) struct Progress {
     is_waiting_for_body: AtomicBool,
     is_over: AtomicBool,
     is_aborted: AtomicBool,
+    /// The server has not asked for it yet.
+    is_held: AtomicBool,
     sender: AtomicWaker,
 }
 
@@ -30,6 +32,7 @@ impl Progress {
             is_waiting_for_body: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             is_aborted: AtomicBool::new(false),
+            is_held: AtomicBool::new(false),
             sender: AtomicWaker::new(),
         }
     }
@@ -55,6 +58,17 @@ impl Progress {
         self.sender.wake();
     }
 
+    /// Nothing of the body is asked for until [`Self::release`].
+    pub(super) fn hold(&self) {
+        self.is_held.store(true, Ordering::Release);
+    }
+
+    pub(super) fn release(&self) {
+        if self.is_held.swap(false, Ordering::AcqRel) {
+            self.sender.wake();
+        }
+    }
+
     fn moved(&self) {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.asked_ms.store(ms, Ordering::Relaxed);
@@ -72,6 +86,13 @@ struct Aborted;
 pub(super) struct Upload<B> {
     body: B,
     progress: Option<Arc<Progress>>,
+}
+
+impl<B: Default> Upload<B> {
+    /// The body of a request that was not sent.
+    pub(super) fn into_body(mut self) -> B {
+        std::mem::take(&mut self.body)
+    }
 }
 
 impl<B: Body> Upload<B> {
@@ -100,6 +121,10 @@ where
         progress.sender.register(cx.waker());
         if progress.is_aborted.load(Ordering::Acquire) {
             return Poll::Ready(Some(Err(Aborted.into())));
+        }
+        if progress.is_held.load(Ordering::Acquire) {
+            progress.is_waiting_for_body.store(true, Ordering::Relaxed);
+            return Poll::Pending;
         }
         let frame = Pin::new(&mut this.body).poll_frame(cx);
         match frame {

@@ -58,6 +58,8 @@ pub(crate) struct Record {
     pub(crate) duration: Duration,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) component: Option<Arc<str>>,
+    /// The server behind the gateway that answered.
+    pub(crate) server: Option<Arc<str>>,
     /// How it ended, as one word: `complete`, `client_gone`, `deadline`, `trap`, ...
     pub(crate) outcome: &'static str,
 }

@@ -1,6 +1,7 @@
 //! The Prometheus metrics: handles resolved once, when a snapshot is built, never a lookup on a request.
 //!
-//! Counters and gauges live in the `metrics` crate's Prometheus recorder, histograms in [`histogram`]. A label
+//! Counters and gauges live in the `metrics` crate's Prometheus recorder, histograms in [`histogram`], and what may
+//! end before the process in `upstream`. A label
 //! value is a configured name or one of ours, never what a client sent; each kind of name is bounded besides,
 //! because the recorder keeps a series for as long as the process lives, across reloads.
 
@@ -10,6 +11,7 @@ mod listener;
 mod names;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +23,11 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 pub(crate) use self::component::{CancelCause, ComponentMetrics, OutgoingResult, Retirement};
 use self::histogram::{DURATION_BOUNDS, Family, Histogram, STEP_BOUNDS};
 pub(crate) use self::listener::{ListenerMetrics, TimeoutKind};
-use self::names::{COUNTERS, CPU_SECONDS, GAUGES, INSTANTIATE_SECONDS, QUEUE_SECONDS, REQUEST_SECONDS};
+use self::names::{
+    COUNTERS, CPU_SECONDS, FIRST_BYTE_SECONDS, GAUGES, INSTANTIATE_SECONDS, QUEUE_SECONDS, REQUEST_SECONDS,
+};
+use self::upstream::Servers;
+pub(crate) use self::upstream::{ServerMetrics, UpstreamMetrics};
 use crate::limits;
 
 /// The media type of [`Registry::render`].
@@ -46,9 +52,12 @@ struct Inner {
     queue_seconds: Family,
     instantiate_seconds: Family,
     cpu_seconds: Family,
+    first_byte_seconds: Family,
     routes: Mutex<HashMap<Box<str>, Arc<RouteMetrics>>>,
     components: Mutex<HashMap<Box<str>, Arc<ComponentMetrics>>>,
     listeners: Mutex<HashMap<Box<str>, Arc<ListenerMetrics>>>,
+    upstreams: Mutex<HashMap<Box<str>, Arc<UpstreamMetrics>>>,
+    servers: Servers,
     gateway: Arc<GatewayMetrics>,
 }
 
@@ -72,9 +81,12 @@ impl Registry {
                 queue_seconds: family(QUEUE_SECONDS, "component", STEP_BOUNDS),
                 instantiate_seconds: family(INSTANTIATE_SECONDS, "component", STEP_BOUNDS),
                 cpu_seconds: family(CPU_SECONDS, "component", STEP_BOUNDS),
+                first_byte_seconds: family(FIRST_BYTE_SECONDS, "upstream", DURATION_BOUNDS),
                 routes: Mutex::default(),
                 components: Mutex::default(),
                 listeners: Mutex::default(),
+                upstreams: Mutex::default(),
+                servers: Servers::default(),
                 gateway,
             }),
         }
@@ -89,9 +101,11 @@ impl Registry {
             &self.inner.queue_seconds,
             &self.inner.instantiate_seconds,
             &self.inner.cpu_seconds,
+            &self.inner.first_byte_seconds,
         ] {
             family.render(&mut out);
         }
+        self.inner.servers.render(&mut out);
         out
     }
 
@@ -117,6 +131,19 @@ impl Registry {
         resolve(&inner.listeners, LISTENERS_COUNT, listener, |name| {
             ListenerMetrics::new(&inner.recorder, name)
         })
+    }
+
+    /// The handles of an upstream.
+    pub(crate) fn upstream(&self, upstream: &str) -> Arc<UpstreamMetrics> {
+        let inner = &*self.inner;
+        resolve(&inner.upstreams, limits::UPSTREAMS_COUNT, upstream, |name| {
+            UpstreamMetrics::new(inner, name)
+        })
+    }
+
+    /// The handles of one server of an upstream. Its series end when the last of them is dropped.
+    pub(crate) fn server(&self, upstream: &str, server: &str) -> Arc<ServerMetrics> {
+        self.inner.servers.get(self.upstream(upstream), server)
     }
 
     /// The handles of the gateway as a whole.

@@ -15,6 +15,7 @@ mod golden {
 }
 mod admin;
 mod cli;
+mod conformance;
 mod detached;
 mod disconnect;
 mod drain;
@@ -27,6 +28,8 @@ mod limits;
 mod malformed;
 mod order;
 mod outgoing;
+mod proxy_protocol;
 mod storm;
 mod support;
 mod tls;
+mod upstreams_api;

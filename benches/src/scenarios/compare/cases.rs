@@ -2,6 +2,7 @@
 
 use crate::rounds::Figure;
 use crate::scenarios::config::Isolation;
+use crate::scenarios::goal::Goal;
 use crate::scenarios::peers::Peer;
 use crate::scenarios::{Bound, Scenario};
 
@@ -60,17 +61,6 @@ pub(in crate::scenarios) struct Case {
     pub(in crate::scenarios) goals: Vec<Goal>,
 }
 
-/// A ratio between two peers that is to be reached.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::scenarios) struct Goal {
-    /// Whose figure, by its place among the peers, over whose.
-    pub(in crate::scenarios) peer: usize,
-    pub(in crate::scenarios) over: usize,
-    pub(in crate::scenarios) figure: Figure,
-    pub(in crate::scenarios) bound: Bound,
-    pub(in crate::scenarios) aim: Option<f64>,
-}
-
 /// The comparisons of a scenario; none for the scenarios of another kind.
 pub(in crate::scenarios) fn cases(scenario: Scenario) -> Vec<Case> {
     match scenario {
@@ -93,7 +83,13 @@ pub(in crate::scenarios) fn cases(scenario: Scenario) -> Vec<Case> {
         Scenario::Reuse => reuse(),
         Scenario::Concurrent => vec![concurrent()],
         Scenario::Outgoing => vec![outgoing()],
-        Scenario::Memory | Scenario::WarmStart | Scenario::IdleConnections => Vec::new(),
+        Scenario::Local
+        | Scenario::LocalP99
+        | Scenario::ProxyH1
+        | Scenario::ProxyP99
+        | Scenario::Memory
+        | Scenario::WarmStart
+        | Scenario::IdleConnections => Vec::new(),
     }
 }
 
@@ -204,13 +200,6 @@ fn wasmtime(name: &'static str, args: &'static [&'static str]) -> Peer {
     Peer::Wasmtime { name, args }
 }
 
-/// The first peer's CPU per request over that of the one at `over`.
 fn cpu_at_most(reach: f64, over: usize, aim: Option<f64>) -> Goal {
-    Goal {
-        peer: 0,
-        over,
-        figure: Figure::CpuPerRequest,
-        bound: Bound::AtMost(reach),
-        aim,
-    }
+    Goal::at_most(Figure::CpuPerRequest, reach, over, aim)
 }

@@ -67,9 +67,8 @@ pub(super) fn take(table: &mut Table<'_>) -> (Isolation, ReuseConfig) {
 fn read(field: &Field<'_>, isolation: Option<Isolation>) -> Option<ReuseConfig> {
     let mut resolved = ReuseConfig::default();
     let mut table = field.table("Reuse")?;
-    let requests = 1..=usize::try_from(limits::REUSE_REQUESTS_COUNT_MAX).unwrap_or(usize::MAX);
-    let requests = table.take("requests").and_then(|field| field.integer(requests));
-    if let Some(count) = requests.and_then(|count| u32::try_from(count).ok()) {
+    let requests = 1..=limits::REUSE_REQUESTS_COUNT_MAX;
+    if let Some(count) = table.take("requests").and_then(|field| field.count(requests)) {
         resolved.requests = count;
     }
     if let Some(idle) = table.take("idle").and_then(|field| field.duration(Zero::Refused)) {

@@ -9,7 +9,8 @@ use super::*;
 fn every_key_is_read() {
     let text = "[[listener]]\nname = \"edge\"\naddress = \"[::]:443\"\n\
         tls = [{ cert = \"a.pem\", key = \"/etc/ssl/a.key\" }, { cert = \"b.pem\", key = \"b.key\" }]\n\
-        client_ca = \"clients.pem\"\n[listener.limits]\nconnections = 7\nconnections_per_address = 3\n\
+        client_ca = \"clients.pem\"\nproxy_protocol = [\"10.0.0.0/8\", \"::ffff:192.0.2.0/120\"]\n\
+        trusted_proxies = \"2001:db8::1\"\n[listener.limits]\nconnections = 7\nconnections_per_address = 3\n\
         header_bytes = \"8KiB\"\nheader_timeout = \"1s\"\nidle_timeout = \"2s\"\nhandshake_timeout = \"3s\"\nbody = 5\n\
         body_idle_timeout = \"4s\"\nwrite_timeout = \"5s\"";
     let config = toml(text).unwrap();
@@ -31,6 +32,12 @@ fn every_key_is_read() {
         ]
     );
     assert_eq!(listener.client_ca, Some("/etc/tidegate/clients.pem".into()));
+    let network = |text: &str| text.parse::<IpNet>().unwrap();
+    assert_eq!(
+        listener.proxy_protocol,
+        [network("10.0.0.0/8"), network("192.0.2.0/24")]
+    );
+    assert_eq!(listener.trusted_proxies, [network("2001:db8::1/128")]);
     let expected = ListenerLimits {
         connections: 7,
         connections_per_address: 3,
@@ -136,6 +143,33 @@ fn certificates_come_in_pairs() {
 fn client_certificates_need_tls() {
     let text = "[[listener]]\naddress = \"127.0.0.1:1\"\nclient_ca = \"x.pem\"";
     assert_bad(text, "3:13", &["`client_ca` needs `tls`"]);
+}
+
+#[test]
+fn proxies_are_address_ranges() {
+    let with = |line: &str| format!("[[listener]]\naddress = \"127.0.0.1:1\"\n{line}");
+    for (line, column, words) in [
+        ("proxy_protocol = true", 18, &["must be a string"][..]),
+        (
+            "proxy_protocol = [\"lb.internal\"]",
+            19,
+            &["is not an address range", "\"10.0.0.0/8\""],
+        ),
+        ("proxy_protocol = [\"10.0.0.1/8\"]", 19, &["a range or one address?"]),
+        ("trusted_proxies = [5]", 20, &["must be a string"]),
+        ("trusted_proxies = [\"*\"]", 20, &["is not an address range"]),
+        ("trusted_proxies = [\"10.0.0.0/33\"]", 20, &["is not an address range"]),
+        ("trusted_proxy = []", 1, &["did you mean `trusted_proxies`?"]),
+    ] {
+        assert_bad(&with(line), &format!("3:{column}"), words);
+    }
+    let many = |count: usize| format!("trusted_proxies = [{}]", vec!["\"::1\""; count].join(", "));
+    good(&with(&many(limits::NETWORKS_COUNT)));
+    let words = &["has 257 entries", "at most 256"];
+    assert_bad(&with(&many(limits::NETWORKS_COUNT + 1)), "3:19", words);
+    let config = good(&with("proxy_protocol = []\ntrusted_proxies = []"));
+    let listener = &config.listeners[1];
+    assert!(listener.proxy_protocol.is_empty() && listener.trusted_proxies.is_empty());
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn every_key_is_read() {
         "name = \"all\"\nhost = [\"example.com\", \"*.example.org\"]\npath = \"/users/{id}/*\"\nmethods = [\"GET\", \"PURGE\"]\n\
          headers = { X-Tenant = \"acme\", x-any = { present = true }, x-re = { regex = \"a+\" } }\n\
          query = { q = \"1\", r = { regex = \"b\" } }\nsource = [\"10.0.0.0/8\", \"192.0.2.1\", \"::1\"]\n\
-         limits = { body = \"2GiB\", deadline = \"30s\", body_deadline = \"0s\" }\ncomponent = \"hello\"",
+         limits = { body = \"2GiB\", header_bytes = \"2KiB\", deadline = \"30s\", body_deadline = \"0s\", connections = 7, connections_per_address = 3 }\ncomponent = \"hello\"",
     );
     let exact = |text: &str| ValueMatch::Exact(text.to_owned());
     let header = |name: &'static str| http::HeaderName::from_static(name);
@@ -48,6 +48,9 @@ fn every_key_is_read() {
         body: Some(2 << 30),
         deadline: Some(Some(Duration::from_secs(30))),
         body_deadline: Some(None),
+        header_bytes: Some(2048),
+        connections: Some(7),
+        connections_per_address: Some(3),
     };
     assert_eq!(route.limits, limits);
     assert_eq!(route.target, TargetConfig::Component("hello".parse().unwrap()));
@@ -65,6 +68,11 @@ fn a_target_is_all_that_is_needed() {
         }
     );
     assert_eq!(route.limits, RouteLimits::default());
+    assert!(route.allow.is_empty() && route.deny.is_empty() && !route.websocket);
+    assert_eq!(
+        (route.rewrite, route.request_headers, route.response_headers),
+        (None, HeaderEdits::default(), HeaderEdits::default())
+    );
 }
 
 #[test]
@@ -151,8 +159,19 @@ fn wrong_values_are_refused() {
         (
             "limits = { memory = 1 }",
             12,
-            &["unknown key `memory`", "known keys: body, body_deadline, deadline"],
+            &["unknown key `memory`", "known keys: body, body_deadline, connections"],
         ),
+        (
+            "limits = { header_bytes = 1023 }",
+            27,
+            &["out of range", "from 1KiB to 1MiB"],
+        ),
+        (
+            "limits = { connections = 0 }",
+            26,
+            &["cannot be 0", "from 1 to 1000000"],
+        ),
+        ("limits = { connections_per_address = -1 }", 38, &["cannot be -1"]),
         ("name = \"Not A Name\"", 8, &["is not a name"]),
         ("hosts = \"a.com\"", 1, &["did you mean `host`?"]),
         ("method = \"GET\"", 1, &["did you mean `methods`?"]),
@@ -200,20 +219,88 @@ fn a_match_read_in_part_is_not_compared() {
     assert_bad(text, "6:12", &["must be a string"]);
 }
 
+const API: &str = "[upstream.api]\nservers = [\"a:1\"]\n";
+
 #[test]
-fn keys_of_later_versions_are_refused_as_such() {
-    for (line, key) in [
-        ("sticky = { cookie = \"v\" }", "sticky"),
-        ("rewrite = { strip_prefix = \"/v1\" }", "rewrite"),
-        ("websocket = true", "websocket"),
-        ("websocket = false", "websocket"),
+fn websockets_are_tunnelled_to_upstreams() {
+    let tunnelled = |text: &str| {
+        let config = good(&format!("{HELLO}{API}[[route]]\n{text}"));
+        config.routes.first().expect("a route").websocket
+    };
+    assert!(tunnelled("upstream = \"api\""));
+    assert!(tunnelled("upstream = \"api\"\nwebsocket = true"));
+    assert!(!tunnelled("upstream = \"api\"\nwebsocket = false"));
+    assert!(!tunnelled("component = \"hello\""));
+    assert!(!tunnelled("component = \"hello\"\nwebsocket = false"));
+    assert!(!tunnelled("respond = {}\nwebsocket = false"));
+    let split = "split = [{ component = \"hello\", weight = 1 }, { upstream = \"api\", weight = 1 }]";
+    assert!(tunnelled(split));
+    assert!(!tunnelled(&format!("{split}\nwebsocket = false")));
+    assert!(tunnelled(&format!("websocket = true\n{split}")));
+}
+
+#[test]
+fn websockets_to_anything_else_are_refused() {
+    let component = "`websocket` on a component is not served by this version of Tidegate yet";
+    for (line, words) in [
+        ("component = \"hello\"", &[component, "not served yet", "remove it"][..]),
+        ("split = [{ component = \"hello\", weight = 1 }]", &[component]),
+        (
+            "respond = {}",
+            &["`websocket` needs an `upstream`", "takes no WebSockets"],
+        ),
+        ("redirect = { to = \"/\" }", &["`websocket` needs an `upstream`"]),
     ] {
-        let words = [
-            &*format!("`{key}` is not served by this version of Tidegate yet"),
-            "remove",
-        ];
-        assert_bad(&with(line), "3:1", &words);
+        let text = format!("{HELLO}[[route]]\n{line}\nwebsocket = true");
+        assert_bad(&text, "5:13", words);
     }
+    assert_bad(&with("websocket = 1"), "3:13", &["must be true or false"]);
+    // Of a target that cannot be read nobody knows.
+    let unknown = "[[route]]\nupstream = 5\nwebsocket = true";
+    assert_bad(unknown, "2:12", &["must be a string"]);
+}
+
+#[test]
+fn clients_are_allowed_and_denied() {
+    let route = route("allow = [\"10.0.0.0/8\", \"::1\"]\ndeny = \"::ffff:10.0.0.13\"\ncomponent = \"hello\"");
+    let network = |text: &str| text.parse::<IpNet>().unwrap();
+    assert_eq!(route.allow, [network("10.0.0.0/8"), network("::1/128")]);
+    assert_eq!(route.deny, [network("10.0.0.13/32")]);
+    let words = &["is an empty list", "everybody is allowed when `allow` is left out"];
+    assert_bad(&with("allow = []"), "3:9", words);
+    assert_bad(&with("deny = []"), "3:8", &["is an empty list", "nobody is refused"]);
+    for (line, column, words) in [
+        ("allow = [\"example.com\"]", 10, &["is not an address range"][..]),
+        ("allow = \"10.0.0.1/8\"", 9, &["a range or one address?"]),
+        ("allow = true", 9, &["must be a string"]),
+        ("deny = [\"*\"]", 9, &["is not an address range"]),
+        ("deny = [\"10.0.0.0/8\", 5]", 23, &["must be a string"]),
+        ("whitelist = []", 1, &["did you mean `allow`?"]),
+    ] {
+        assert_bad(&with(line), &format!("3:{column}"), words);
+    }
+    let many = vec!["\"::1\""; limits::NETWORKS_COUNT + 1].join(", ");
+    let words = &["has 257 entries", "at most 256"];
+    assert_bad(&with(&format!("deny = [{many}]")), "3:8", words);
+}
+
+#[test]
+fn a_head_is_never_more_than_the_listeners() {
+    let edge = "[[listener]]\naddress = \"127.0.0.1:1\"\nlimits = { header_bytes = \"64KiB\" }\n";
+    let route = |bytes: &str| format!("{edge}[[route]]\nrespond = {{}}\nlimits = {{ header_bytes = \"{bytes}\" }}");
+    for (bytes, read) in [("1KiB", 1024), ("64KiB", 65536)] {
+        assert_eq!(good(&route(bytes)).routes[0].limits.header_bytes, Some(read));
+    }
+    let words = &[
+        "no listener takes a head of so many bytes: at most 64KiB",
+        "raise the listener's",
+    ];
+    assert_bad(&route("65KiB"), "6:27", words);
+    let standard = with("limits = { header_bytes = \"33KiB\" }");
+    assert_bad(&standard, "3:27", &["at most 32KiB"]);
+    // One that cannot be read may allow more.
+    let unknown = route("65KiB").replace("\"127.0.0.1:1\"", "1");
+    assert_bad(&unknown, "2:11", &["must be a string"]);
 }
 
 #[test]

@@ -62,6 +62,16 @@ fn there_is_exactly_one() {
     );
     let words = &["this one has `respond` and `redirect`", "exactly one of"];
     assert_bad("[[route]]\nrespond = {}\nredirect = { to = \"/\" }", "3:1", words);
+    let words = &[
+        "this one has `upstream` and `component`",
+        "`component`, `upstream`, `redirect`, `respond` and `split`",
+    ];
+    assert_bad("[[route]]\nupstream = \"x\"\ncomponent = \"x\"", "3:1", words);
+    assert_bad(
+        "[[route]]\nsplit = [{ respond = {}, weight = 1 }]\nrespond = {}",
+        "3:1",
+        &["this one has `split` and `respond`"],
+    );
     let errors = bad("[[route]]\nredirect = { to = \"/\" }\nrespond = {}\ncomponent = \"x\"");
     let places: Vec<_> = errors.iter().filter_map(|error| error.split(' ').next()).collect();
     assert_eq!(places, ["3:1", "4:1"], "{errors:#?}");
@@ -69,13 +79,55 @@ fn there_is_exactly_one() {
 
 #[test]
 fn targets_of_later_versions_are_refused_as_such() {
-    for line in ["upstream = \"api\"", "static = { dir = \"public\" }", "split = []"] {
-        let words = &[
-            "is not served by this version of Tidegate yet",
-            "`component`, `respond` and `redirect`",
-        ];
-        assert_bad(&format!("[[route]]\n{line}"), "2:1", words);
+    let words = &[
+        "`static` is not served by this version of Tidegate yet",
+        "`component`, `upstream`, `redirect`, `respond` and `split`",
+    ];
+    assert_bad("[[route]]\nstatic = { dir = \"public\" }", "2:1", words);
+    assert_bad("[[route]]\nsplit = [{ static = {}, weight = 1 }]", "2:12", words);
+}
+
+#[test]
+fn an_upstream_must_be_defined() {
+    let text = |line: &str| format!("[upstream.api]\nservers = [\"a:1\"]\n[[route]]\n{line}");
+    assert_eq!(
+        good(&text("upstream = \"api\"")).routes[0].target,
+        TargetConfig::Upstream("api".parse().unwrap())
+    );
+    for (line, column, words) in [
+        (
+            "upstream = \"apo\"",
+            12,
+            &["there is no upstream `apo`", "did you mean `api`?"][..],
+        ),
+        (
+            "upstream = \"banana\"",
+            12,
+            &["not defined", "[upstream.banana] with servers = ["],
+        ),
+        ("upstream = \"\"", 12, &["there is no upstream ``"]),
+        ("upstream = 5", 12, &["must be a string"]),
+        ("upstream = [\"api\"]", 12, &["must be a string"]),
+        (
+            "component = \"api\"",
+            13,
+            &[
+                "there is no component `api`",
+                "did you mean upstream = \"api\"?",
+                "[upstream.api]",
+            ],
+        ),
+        ("backend = \"api\"\nrespond = {}", 1, &["did you mean `upstream`?"]),
+        ("proxy_pass = \"api\"\nrespond = {}", 1, &["did you mean `upstream`?"]),
+    ] {
+        assert_bad(&text(line), &format!("4:{column}"), words);
     }
+    let component = "[component.hello]\nsource = \"x\"\n[[route]]\nupstream = \"hello\"";
+    assert_bad(component, "4:12", &["did you mean component = \"hello\"?"]);
+    // One that is defined wrongly is not unknown, and one that no route uses is fine.
+    let wrong = "[upstream.x]\nservers = 5\n[[route]]\nupstream = \"x\"";
+    assert_bad(wrong, "2:11", &["must be a list"]);
+    assert!(good("[upstream.api]\nservers = [\"a:1\"]").routes.is_empty());
 }
 
 #[test]
@@ -153,4 +205,29 @@ fn wrong_redirects_are_refused() {
     ] {
         assert_bad(&format!("[[route]]\nredirect = {value}"), &format!("2:{column}"), words);
     }
+}
+
+#[test]
+fn what_a_target_is_called_depends_on_all_it_says() {
+    let component = TargetConfig::Component("a".parse().unwrap()).identity();
+    let upstream = TargetConfig::Upstream("a".parse().unwrap()).identity();
+    assert_eq!((component.as_str(), upstream.as_str()), ("component a", "upstream a"));
+    let mut names = vec![component, upstream];
+    for text in [
+        "respond = {}",
+        "respond = { status = 201 }",
+        "respond = { body = \"a\" }",
+        "respond = { headers = { a = \"b\" } }",
+        "respond = { headers = { a = \"c\" } }",
+        "respond = { body = \"a: b\" }",
+        "redirect = { to = \"/\" }",
+        "redirect = { to = \"/a\" }",
+        "redirect = { to = \"/\", status = 307 }",
+    ] {
+        names.push(target(text).identity());
+    }
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "{names:#?}");
 }

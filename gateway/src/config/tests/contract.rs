@@ -10,15 +10,13 @@ use crate::config::reader::Trace;
 
 /// Keys the readers know in order to refuse them, which a schema must not complete.
 const UNSERVED: &[(&str, &[&str])] = &[
-    ("Config", &["upstream", "store"]),
+    ("Config", &["store"]),
     (
         "Grants",
         &["keyvalue", "blobstore", "secrets", "websocket", "messaging", "sql"],
     ),
-    (
-        "Route",
-        &["upstream", "static", "split", "sticky", "rewrite", "websocket"],
-    ),
+    ("Route", &["static"]),
+    ("SplitTarget", &["static", "split"]),
 ];
 
 fn annotated() -> String {
@@ -121,6 +119,9 @@ fn the_annotated_file_shows_the_defaults() {
         panic!("one listener")
     };
     assert_eq!(listener.limits, ListenerLimits::default());
+    let plain = &good("").listeners[0];
+    let shown = (&listener.tls, &listener.proxy_protocol, &listener.trusted_proxies);
+    assert_eq!(shown, (&plain.tls, &plain.proxy_protocol, &plain.trusted_proxies));
     let hello = &config.components["hello"];
     assert_eq!(hello.source, config_folder().join("../target/guests/hello.wasm"));
     let plain = &good("[component.hello]\nsource = \"x\"").components["hello"];
@@ -132,6 +133,24 @@ fn the_annotated_file_shows_the_defaults() {
             ..plain.clone()
         }
     );
+    let api = &config.upstreams["api"];
+    let plain = &good("[upstream.api]\nservers = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]").upstreams["api"];
+    assert_eq!(api, plain);
+    let route = config.routes.iter().find(|route| route.name.as_str() == "api");
+    let plain = good(
+        "[upstream.api]\nservers = [\"127.0.0.1:9001\"]\n[[route]]\nname = \"api\"\npath = \"/api/*\"\nupstream = \"api\"",
+    );
+    assert_eq!(route, plain.routes.first());
+}
+
+/// What is off in the annotated file is a default too, where it is not an example.
+#[test]
+fn the_annotated_file_shows_the_defaults_of_what_is_off() {
+    let config = toml(&all_on()).unwrap();
+    let checked = config.upstreams["checked"].health.clone().unwrap();
+    let plain = good("[upstream.x]\nservers = [\"x:1\"]\nhealth = { path = \"/healthz\", host = \"api.internal\" }");
+    assert_eq!(Some(checked), plain.upstreams["x"].health);
+    assert_eq!(config.components["shared"].reuse, ReuseConfig::default());
 }
 
 #[test]
@@ -152,27 +171,56 @@ fn the_schema_shows_the_defaults() {
             .map(|(key, property)| (key, property["default"].clone()))
             .collect::<Json>()
     };
+    let property = |kind: &str, key: &str| schema["definitions"][kind]["properties"][key]["default"].clone();
+    // Keys that have no default are those without which there is no such thing.
+    let given = |kind: &str| {
+        let mut defaults = defaults(kind);
+        defaults.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        defaults
+    };
+    let mut upstream = given("Upstream");
+    upstream["servers"] = serde_json::json!([{ "address": "u:1", "weight": property("Server", "weight") }]);
+    for (key, kind) in [
+        ("ejection", "Ejection"),
+        ("timeout", "UpstreamTimeouts"),
+        ("retry", "Retry"),
+        ("limits", "UpstreamLimits"),
+        ("keepalive", "Keepalive"),
+    ] {
+        upstream[key] = defaults(kind);
+    }
+    upstream["health"] = given("Health");
+    upstream["health"]["tcp"] = true.into();
+    let mut listener = given("Listener");
+    listener["address"] = "127.0.0.1:1".into();
+    listener["limits"] = defaults("ListenerLimits");
     let document = serde_json::json!({
         "gateway": defaults("Gateway"),
-        "listener": [{ "address": "127.0.0.1:1", "limits": defaults("ListenerLimits") }],
+        "listener": [listener],
         "component": {
             "x": { "source": "x", "limits": defaults("ComponentLimits"), "grants": defaults("Grants") },
             "y": { "source": "y", "isolation": "concurrent", "reuse": defaults("Reuse") },
         },
+        "upstream": { "u": upstream },
         "route": [
-            { "path": "/a", "redirect": { "to": "/", "status": schema["definitions"]["Redirect"]["properties"]["status"]["default"] } },
+            { "path": "/a", "redirect": { "to": "/", "status": property("Redirect", "status") } },
             { "path": "/b", "respond": defaults("Respond") },
+            { "path": "/c", "respond": {}, "request_headers": defaults("HeaderEdits") },
         ],
     });
     let nulls = document.to_string().matches("null").count();
     assert_eq!(nulls, 0, "a key without a default: {document:#}");
     let shown = json(&document.to_string()).unwrap();
     let plain = good(
-        "[component.x]\nsource = \"x\"\n[component.y]\nsource = \"y\"\nisolation = \"concurrent\"\n[[route]]\npath = \"/a\"\nredirect = { to = \"/\" }\n[[route]]\npath = \"/b\"\nrespond = {}",
+        "[component.x]\nsource = \"x\"\n[component.y]\nsource = \"y\"\nisolation = \"concurrent\"\n[[route]]\npath = \"/a\"\nredirect = { to = \"/\" }\n[[route]]\npath = \"/b\"\nrespond = {}\n[[route]]\npath = \"/c\"\nrespond = {}\n[upstream.u]\nservers = [\"u:1\"]\nhealth = { tcp = true }",
     );
     assert_eq!(shown.gateway, plain.gateway);
-    assert_eq!(shown.listeners[0].limits, plain.listeners[0].limits);
+    let (listener, expected) = (&shown.listeners[0], &plain.listeners[0]);
+    assert_eq!(listener.limits, expected.limits);
+    assert_eq!(listener.proxy_protocol, expected.proxy_protocol);
+    assert_eq!(listener.trusted_proxies, expected.trusted_proxies);
     assert_eq!(shown.components, plain.components);
+    assert_eq!(shown.upstreams, plain.upstreams);
     assert_eq!(shown.routes, plain.routes);
     assert_eq!(
         schema["definitions"]["DirGrant"]["properties"]["read_only"]["default"],

@@ -85,12 +85,14 @@ fn a_name_twice_is_an_error_that_names_both_places() {
         (
             "a.toml",
             "[gateway]\n[admin]\naddress = \"127.0.0.1:1\"\n[component.hello]\nsource = \"a.wasm\"\n\
-             [[listener]]\nname = \"l\"\naddress = \"127.0.0.1:80\"\n[[route]]\nname = \"r\"\npath = \"/a\"\nrespond = {}\n",
+             [[listener]]\nname = \"l\"\naddress = \"127.0.0.1:80\"\n[[route]]\nname = \"r\"\npath = \"/a\"\nrespond = {}\n\
+             [upstream.u]\nservers = [\"a:1\"]\n",
         ),
         (
             "b.toml",
             "[gateway]\nworkers = 1\n[admin]\naddress = \"127.0.0.1:1\"\n[component.hello]\nsource = \"b.wasm\"\n\
-             [[listener]]\nname = \"l\"\naddress = \"127.0.0.1:81\"\n[[route]]\nname = \"r\"\npath = \"/b\"\nrespond = {}\n",
+             [[listener]]\nname = \"l\"\naddress = \"127.0.0.1:81\"\n[[route]]\nname = \"r\"\npath = \"/b\"\nrespond = {}\n\
+             [upstream.u]\nservers = [\"b:1\"]\n",
         ),
     ]);
     assert_eq!(
@@ -101,6 +103,7 @@ fn a_name_twice_is_an_error_that_names_both_places() {
             "b.toml:5:12: component `hello` is defined twice, first at a.toml:4:12",
             "b.toml:8:8: listener `l` is defined twice, first at a.toml:7:8",
             "b.toml:11:8: route `r` is defined twice, first at a.toml:10:8",
+            "b.toml:14:11: upstream `u` is defined twice, first at a.toml:13:11",
         ]
     );
 }

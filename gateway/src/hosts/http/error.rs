@@ -25,7 +25,7 @@ pub(super) fn code(error: SendError) -> Error {
             alert_id: Some(id),
             alert_message: Some(message),
         },
-        SendError::Tls(_) => Error::TlsProtocolError,
+        SendError::Tls(_) | SendError::NoH2 => Error::TlsProtocolError,
         SendError::FirstByteTimeout => Error::HttpResponseTimeout,
         SendError::WriteTimeout => Error::ConnectionWriteTimeout,
         SendError::BetweenBytesTimeout => Error::ConnectionReadTimeout,

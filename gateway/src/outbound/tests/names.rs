@@ -3,97 +3,10 @@
 use super::super::destination::{Destination, Host};
 use super::super::policy::Reach;
 use super::super::resolve::{Addresses, Resolver};
+use super::name_server::NameServer;
 use super::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Mutex;
-use tokio::net::UdpSocket;
 use tokio::time::Instant;
-
-/// What a name server has: answers come in turn, each with its time to live in seconds.
-type Zone = fn(name: &str, asked_before: usize) -> Option<(u32, Vec<IpAddr>)>;
-
-struct NameServer {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl NameServer {
-    async fn start(zone: Zone) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let server = Self {
-            address: socket.local_addr().unwrap(),
-            asked: Arc::default(),
-        };
-        let asked = Arc::clone(&server.asked);
-        tokio::spawn(async move {
-            let mut question = [0; 512];
-            while let Ok((length, from)) = socket.recv_from(&mut question).await {
-                let (name, kind, end) = read_question(&question[..length]);
-                let before = {
-                    let mut asked = asked.lock().unwrap();
-                    let before = asked.iter().filter(|asked| **asked == format!("{name} {kind}")).count();
-                    asked.push(format!("{name} {kind}"));
-                    before
-                };
-                if name != "silent.test" {
-                    let answer = answer(&question[..end], kind, zone(&name, before));
-                    socket.send_to(&answer, from).await.unwrap();
-                }
-            }
-        });
-        server
-    }
-
-    fn resolver(&self) -> Resolver {
-        Resolver::new(Dns::Servers(vec![self.address]))
-    }
-
-    /// How often the addresses of version 4 of `name` were asked for.
-    fn asked(&self, name: &str) -> usize {
-        self.asked
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|asked| **asked == format!("{name} 1"))
-            .count()
-    }
-}
-
-/// Name, type, and where the question ends (RFC 1035 §4.1.2).
-fn read_question(message: &[u8]) -> (String, u16, usize) {
-    let (mut at, mut labels) = (12, Vec::new());
-    while message[at] != 0 {
-        let length = usize::from(message[at]);
-        labels.push(String::from_utf8(message[at + 1..=at + length].to_vec()).unwrap());
-        at += length + 1;
-    }
-    let kind = u16::from_be_bytes([message[at + 1], message[at + 2]]);
-    (labels.join("."), kind, at + 5)
-}
-
-fn answer(question: &[u8], kind: u16, found: Option<(u32, Vec<IpAddr>)>) -> Vec<u8> {
-    let code = if found.is_some() { 0 } else { 3 };
-    let (ttl, addresses) = found.unwrap_or_default();
-    let addresses: Vec<_> = addresses
-        .into_iter()
-        .filter(|found| found.is_ipv4() == (kind == 1))
-        .collect();
-    let mut message = question.to_vec();
-    message[2..12].copy_from_slice(&[0x84, code, 0, 1, 0, addresses.len() as u8, 0, 0, 0, 0]);
-    for address in addresses {
-        message.extend([0xc0, 12]);
-        message.extend(kind.to_be_bytes());
-        message.extend([0, 1]);
-        message.extend(ttl.to_be_bytes());
-        let octets = match address {
-            IpAddr::V4(address) => address.octets().to_vec(),
-            IpAddr::V6(address) => address.octets().to_vec(),
-        };
-        message.extend((octets.len() as u16).to_be_bytes());
-        message.extend(octets);
-    }
-    message
-}
 
 const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(93, 184, 216, 34));
 const PUBLIC_6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2606, 0x4700, 0, 0, 0, 0, 0, 0x1111));
@@ -124,9 +37,14 @@ fn zone(name: &str, asked_before: usize) -> Option<(u32, Vec<IpAddr>)> {
 const ANY: Reach = Reach::Resolved { with_private: false };
 const NAMED: Reach = Reach::Resolved { with_private: true };
 
+fn resolver_of(server: &NameServer) -> Resolver {
+    Resolver::new(Dns::Servers(vec![server.address]))
+}
+
 async fn addresses(resolver: &Resolver, name: &str, reach: Reach) -> Result<Addresses, SendError> {
     let to = Destination {
         is_https: false,
+        is_h2c: false,
         host: Host::Name(name.into()),
         port: 8080,
     };
@@ -138,7 +56,7 @@ async fn addresses(resolver: &Resolver, name: &str, reach: Reach) -> Result<Addr
 #[tokio::test]
 async fn only_addresses_that_are_covered_are_connected_to() {
     let server = NameServer::start(zone).await;
-    let resolver = server.resolver();
+    let resolver = resolver_of(&server);
     let at = |addresses: &[IpAddr]| {
         addresses
             .iter()
@@ -168,7 +86,7 @@ async fn only_addresses_that_are_covered_are_connected_to() {
 #[tokio::test]
 async fn a_name_that_changes_its_address_is_judged_anew() {
     let server = NameServer::start(zone).await;
-    let resolver = server.resolver();
+    let resolver = resolver_of(&server);
     assert!(addresses(&resolver, "rebinding.test", ANY).await.is_ok());
     // The first answer stands until its time to live is over.
     let judged_anew = async {
@@ -190,13 +108,14 @@ async fn a_name_that_changes_its_address_is_judged_anew() {
 #[tokio::test]
 async fn failures_are_told_apart() {
     let server = NameServer::start(zone).await;
-    let resolver = server.resolver();
+    let resolver = resolver_of(&server);
     for name in ["missing.test", "empty.test"] {
         let error = addresses(&resolver, name, ANY).await.unwrap_err();
         assert!(matches!(error, SendError::NameNotFound { .. }), "{name}: {error:?}");
     }
     let to = Destination {
         is_https: false,
+        is_h2c: false,
         host: Host::Name("silent.test".into()),
         port: 80,
     };
@@ -235,14 +154,14 @@ async fn a_component_cannot_reach_inwards_through_a_name() {
         assert_eq!(client.connections(), 0);
     }
     let client: Arc<Client<Sent>> = Client::new(outbound, local(), 4, 1);
-    let asked = server.asked.lock().unwrap().len();
+    let asked = server.asked_in_all();
     let error = client.send(get("http://other.test/"), patient()).await.unwrap_err();
     assert!(
         matches!(error, SendError::Denied(DeniedReason::NotGranted)),
         "{error:?}"
     );
     assert_eq!(
-        server.asked.lock().unwrap().len(),
+        server.asked_in_all(),
         asked,
         "what is not granted is not looked up"
     );

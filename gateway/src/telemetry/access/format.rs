@@ -47,6 +47,9 @@ pub(super) fn line(out: &mut Vec<u8>, record: &Record, query: Query) {
     if let Some(component) = &record.component {
         text(out, "component", component.as_bytes(), FIELD_BYTES);
     }
+    if let Some(server) = &record.server {
+        text(out, "server", server.as_bytes(), FIELD_BYTES);
+    }
     if let Some(agent) = &record.user_agent {
         text(out, "user_agent", agent.as_bytes(), FIELD_BYTES);
     }

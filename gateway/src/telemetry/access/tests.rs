@@ -30,6 +30,7 @@ fn record() -> Record {
         duration: Duration::from_micros(1500),
         route: None,
         component: None,
+        server: None,
         outcome: "complete",
     }
 }

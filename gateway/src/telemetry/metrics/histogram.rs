@@ -155,7 +155,7 @@ impl Family {
 }
 
 /// A label value as the text format wants it: backslash, quote and line feed escaped.
-fn escaped(value: &str) -> String {
+pub(super) fn escaped(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
         match c {

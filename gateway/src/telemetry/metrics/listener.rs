@@ -53,6 +53,8 @@ pub(crate) struct ListenerMetrics {
     pub(crate) refused_total: Counter,
     /// Closed at once: their address holds all the connections it may.
     pub(crate) refused_address: Counter,
+    /// Closed at once: without the PROXY header they must begin with, or from where none may come.
+    pub(crate) refused_proxy_protocol: Counter,
     pub(crate) accept_errors: Counter,
     pub(crate) tls_handshake_failures: Counter,
     open: Gauge,
@@ -71,6 +73,7 @@ impl ListenerMetrics {
             accepted: counter(recorder, "tidegate_connections_total", &label),
             refused_total: refused("listener_limit"),
             refused_address: refused("address_limit"),
+            refused_proxy_protocol: refused("proxy_protocol"),
             accept_errors: counter(recorder, "tidegate_accept_errors_total", &label),
             tls_handshake_failures: counter(recorder, "tidegate_tls_handshake_failures_total", &label),
             open: gauge(recorder, "tidegate_connections_open", &label),

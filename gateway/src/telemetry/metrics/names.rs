@@ -17,6 +17,42 @@ pub(super) const CPU_SECONDS: (&str, &str) = (
     "CPU of one call, time inside its polls, by component.",
 );
 
+pub(super) const FIRST_BYTE_SECONDS: (&str, &str) = (
+    "tidegate_upstream_first_byte_seconds",
+    "From an attempt at a server to the head of its response, by upstream.",
+);
+
+/// Of each server of an upstream, by class of status, by code of the fault, and alone.
+pub(super) const SERVER_COUNTERS: [(&str, &str); 3] = [
+    (
+        "tidegate_upstream_responses_total",
+        "Attempts that a server answered, by upstream, server and status class.",
+    ),
+    (
+        "tidegate_upstream_failures_total",
+        "Attempts that failed, by upstream, server and code.",
+    ),
+    (
+        "tidegate_upstream_ejections_total",
+        "Times a server was left out for its failures, by upstream and server.",
+    ),
+];
+
+pub(super) const SERVER_GAUGES: [(&str, &str); 3] = [
+    (
+        "tidegate_upstream_server_healthy",
+        "1 where the server's health checks pass or it has none, else 0.",
+    ),
+    (
+        "tidegate_upstream_requests_in_flight",
+        "Requests under way at a server, by upstream and server.",
+    ),
+    (
+        "tidegate_upstream_connections_open",
+        "Connections open to a server, by upstream and server.",
+    ),
+];
+
 pub(super) const COUNTERS: &[(&str, &str)] = &[
     (
         "tidegate_requests_total",
@@ -56,10 +92,38 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
         "tidegate_component_outgoing_total",
         "Outgoing requests of a component, by result.",
     ),
+    (
+        "tidegate_upstream_retries_total",
+        "Further attempts of requests that had one, by upstream.",
+    ),
+    (
+        "tidegate_upstream_retries_refused_total",
+        "Further attempts not made because the retry budget was spent, by upstream.",
+    ),
+    (
+        "tidegate_upstream_refused_total",
+        "Requests that no server was asked for, by upstream and code.",
+    ),
+    (
+        "tidegate_upstream_tunnels_total",
+        "Tunnels opened through upgrades and extended CONNECT, by upstream.",
+    ),
+    (
+        "tidegate_upstream_tunnel_bytes_total",
+        "Bytes carried through tunnels, by upstream and direction: to its servers, or from them.",
+    ),
+    (
+        "tidegate_upstream_interim_responses_total",
+        "Interim responses (1xx) received, by upstream.",
+    ),
+    (
+        "tidegate_upstream_lookup_failures_total",
+        "Server names that could not be looked up, by upstream.",
+    ),
     ("tidegate_connections_total", "Connections accepted, by listener."),
     (
         "tidegate_connections_refused_total",
-        "Connections closed at once over a limit, by listener and reason.",
+        "Connections closed at once, over a limit or for their PROXY header, by listener and reason.",
     ),
     ("tidegate_accept_errors_total", "Failed accepts, by listener."),
     (
@@ -97,6 +161,7 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
         "tidegate_component_outgoing_connections",
         "Connections open for a component's outgoing requests.",
     ),
+    ("tidegate_upstream_tunnels_open", "Tunnels open, by upstream."),
     ("tidegate_component_queue_length", "Calls waiting for a place."),
     (
         "tidegate_pool_free",

@@ -1,4 +1,7 @@
+mod upstream;
+
 use super::listener::REJECTION_CODES_COUNT;
+use super::names::{SERVER_COUNTERS, SERVER_GAUGES};
 use super::*;
 
 /// The value of one rendered line, or nothing when there is no such line.
@@ -163,6 +166,8 @@ fn every_series_is_described_and_declared_once() {
     registry.route("r").finished(200, Duration::ZERO, 1, 1);
     registry.component("c").cancelled(CancelCause::ClientGone);
     registry.listener("l").rejected("bare-lf");
+    let server = registry.server("u", "127.0.0.1:1");
+    server.answered(200, Duration::ZERO);
     let text = registry.render();
     let mut names: Vec<&str> = text
         .lines()
@@ -182,7 +187,12 @@ fn every_series_is_described_and_declared_once() {
         assert_eq!((declared("HELP"), declared("TYPE")), (1, 1), "{family}\n{text}");
         assert!(family.starts_with("tidegate_"), "{family}");
     }
-    for (name, _) in COUNTERS.iter().chain(GAUGES) {
+    let described = COUNTERS
+        .iter()
+        .chain(GAUGES)
+        .chain(&SERVER_COUNTERS)
+        .chain(&SERVER_GAUGES);
+    for (name, _) in described {
         assert!(
             text.contains(&format!("# TYPE {name} ")),
             "{name} is described but never made\n{text}"

@@ -1,6 +1,6 @@
 //! Requests that must not pass, each with the status of its answer. The connection closes behind every one of them.
 //!
-//! The unit tests of `door/guard` run this table through the guard, cut at every byte; the integration tests send it
+//! The unit tests of `http/guard` run this table through the guard, cut at every byte; the integration tests send it
 //! to a listener and count the calls of the handler. The limits are the defaults of `limits.rs`.
 
 /// A request, and how it is answered.

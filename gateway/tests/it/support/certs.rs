@@ -113,7 +113,11 @@ pub(crate) struct Greeted {
 
 /// Connects and finishes the handshake.
 pub(crate) fn greet(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> std::io::Result<Greeted> {
-    let mut tcp = TcpStream::connect(address)?;
+    greet_over(TcpStream::connect(address)?, name, config)
+}
+
+/// Finishes the handshake on a connection that may have carried something else before.
+pub(crate) fn greet_over(mut tcp: TcpStream, name: &str, config: &Arc<ClientConfig>) -> std::io::Result<Greeted> {
     tcp.set_read_timeout(Some(super::wait::PATIENCE))?;
     let server = ServerName::try_from(name.to_owned()).expect("the name is valid");
     let mut session = ClientConnection::new(Arc::clone(config), server).map_err(std::io::Error::other)?;

@@ -58,6 +58,13 @@ impl Builder {
         self
     }
 
+    /// An upstream in TOML: `upstream("api", "{ servers = ['127.0.0.1:9001'] }")`.
+    #[track_caller]
+    pub(crate) fn upstream(mut self, name: &str, upstream: &str) -> Self {
+        entry(&mut self.config, "upstream").insert(name.to_owned(), inline(upstream));
+        self
+    }
+
     /// A route in TOML: `{ path = '/x', component = 'hello' }`.
     #[track_caller]
     pub(crate) fn route(mut self, route: &str) -> Self {

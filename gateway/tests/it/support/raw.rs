@@ -141,6 +141,12 @@ impl Raw {
         let _ = tcp.shutdown(Shutdown::Write);
     }
 
+    /// What it runs over, for a client that reads in its own way. Nothing may have been read.
+    pub(crate) fn into_stream(self) -> Box<dyn Stream> {
+        assert!(self.held.is_empty(), "what was read would be lost");
+        self.stream
+    }
+
     /// The socket, for its options.
     pub(crate) fn tcp(&self) -> &TcpStream {
         self.tcp.as_ref().expect("a TCP connection")

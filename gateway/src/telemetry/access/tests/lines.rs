@@ -18,6 +18,7 @@ fn a_line_says_everything_the_record_holds() {
         head: Some(Duration::from_micros(7)),
         route: Some("hello".into()),
         component: Some("hello-v2".into()),
+        server: Some("127.0.0.1:9001".into()),
         ..record()
     };
     let expected = json!({
@@ -38,6 +39,7 @@ fn a_line_says_everything_the_record_holds() {
         "duration_us": 1500,
         "route": "hello",
         "component": "hello-v2",
+        "server": "127.0.0.1:9001",
         "user_agent": "curl/8.0",
     });
     assert_eq!(parsed(&full, Query::Redacted), expected);
@@ -47,7 +49,7 @@ fn a_line_says_everything_the_record_holds() {
 fn what_is_absent_is_left_out() {
     let plain = Record { host: None, ..record() };
     let line = parsed(&plain, Query::Redacted);
-    for field in ["trace", "host", "head_us", "route", "component", "user_agent"] {
+    for field in ["trace", "host", "head_us", "route", "component", "server", "user_agent"] {
         assert_eq!(line.get(field), None, "{field}");
     }
 }

@@ -1,0 +1,57 @@
+//! From a request without a connection to one: its turn to connect, a place, and the dialling, or a connection that
+//! came free meanwhile.
+
+use super::SendError;
+use super::connection::Connection;
+use super::destination::Destination;
+use super::pool::{Pool, Room, Turn};
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+impl<B> Pool<B> {
+    /// A connection to `to` until `deadline`: what `dial` makes of a place, or one that came free meanwhile.
+    pub(super) async fn connect<F>(
+        self: &Arc<Self>,
+        to: &Destination<'_>,
+        deadline: Instant,
+        dial: impl FnOnce(OwnedSemaphorePermit) -> F,
+    ) -> Result<Connection<B>, SendError>
+    where
+        F: Future<Output = Result<Connection<B>, SendError>>,
+    {
+        let _lead = match self.turn(to) {
+            Turn::Lead(lead) => Some(lead),
+            Turn::Beside => None,
+            Turn::After(over) => {
+                // Waited for once: whatever became of it, this request then goes its own way.
+                if tokio::time::timeout_at(deadline, over).await.is_err() {
+                    return Err(SendError::ConnectTimeout);
+                }
+                if let Some(connection) = self.take(to).await {
+                    return Ok(connection);
+                }
+                None
+            }
+        };
+        match self.room(Some(to), deadline).await? {
+            Room::Connection(connection) => Ok(connection),
+            Room::Place(place) => dial(place).await,
+        }
+    }
+
+    /// The same, where only a new connection will do: one that cannot have been closed while it waited.
+    pub(super) async fn connect_anew<F>(
+        self: &Arc<Self>,
+        deadline: Instant,
+        dial: impl FnOnce(OwnedSemaphorePermit) -> F,
+    ) -> Result<Connection<B>, SendError>
+    where
+        F: Future<Output = Result<Connection<B>, SendError>>,
+    {
+        match self.room(None, deadline).await? {
+            Room::Connection(connection) => Ok(connection),
+            Room::Place(place) => dial(place).await,
+        }
+    }
+}

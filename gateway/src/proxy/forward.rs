@@ -1,0 +1,243 @@
+//! The data path: one request to a server, its answer back, and another server where the first one fails safely.
+
+use super::fault::{self, counts};
+use super::headers::{self, Hop};
+use super::retry;
+use super::server::{Load, Server};
+use super::streaming::Streaming;
+use super::transport::Transport;
+use super::tunnel::{self, Handshake};
+use super::upstream::Upstream;
+use crate::config::HashKey;
+use crate::error::{Fault, UpstreamFault};
+use crate::http::{Body, Call, Edits, RequestCx, cookie, hop};
+use crate::outbound::{Attempt, Manner, ResponseBody, SendError, Tunnel};
+use crate::runtime::Deadlines;
+use http::{Request, Response, header, request};
+use http_body::Body as _;
+use smallvec::SmallVec;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// What decides on the server where hashing does.
+type Key = SmallVec<[u8; 64]>;
+
+impl Upstream {
+    /// Sends a request to one of the servers and gives its answer. With `may_upgrade` a WebSocket handshake is one.
+    ///
+    /// # Errors
+    /// [`Fault::Upstream`] where no server gives one; what stopped the request otherwise.
+    pub(crate) async fn forward(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        cx: &RequestCx,
+        deadlines: Deadlines,
+        may_upgrade: bool,
+        edits: &Edits,
+    ) -> Result<Response<Body>, Fault> {
+        let call = cx.call();
+        call.set_deadlines(deadlines.head, deadlines.body.or(self.config().timeout.total));
+        let Some(in_flight) = self.enter() else {
+            return Err(self.refuse(UpstreamFault::Busy, "as many requests as its limits allow are under way"));
+        };
+        self.budget.deposit();
+        let (mut head, body) = request.into_parts();
+        let hop = Hop {
+            peer: cx.peer().forwarded(),
+            provenance: cx.provenance(),
+        };
+        let handshake = if may_upgrade { Handshake::of(&head)? } else { None };
+        let key = self.key(&head, cx.client().address.ip());
+        let manner = Manner {
+            upgrades: handshake.is_some(),
+            awaits_continue: head.headers.contains_key(header::EXPECT) && !body.is_end_stream(),
+        };
+        let back = headers::request(&mut head, &hop)?;
+        edits.apply(&mut head.headers);
+        if let Some(handshake) = &handshake {
+            handshake.prepare(&mut head);
+        }
+        let sending = Sending {
+            upstream: self,
+            call,
+            manner,
+            key,
+        };
+        match sending.send(head, body).await? {
+            Answer::Response { response, load, time } => {
+                let server = load.server();
+                server.metrics.answered(response.status().as_u16(), time);
+                cx.served_by(Arc::clone(&server.name));
+                let (mut head, body) = response.into_parts();
+                headers::response(&mut head, &back);
+                let body = if body.is_end_stream() {
+                    Body::empty()
+                } else {
+                    Body::stream(Streaming::new(body, cx.clone(), load, in_flight))
+                };
+                Ok(Response::from_parts(head, body))
+            }
+            Answer::Upgraded { response, tunnel, load } => {
+                let handshake = handshake.ok_or_else(|| Fault::Internal("an upgrade nobody asked for".to_owned()))?;
+                cx.served_by(Arc::clone(&load.server().name));
+                let (mut head, body) = handshake.answer(response, load.server())?.into_parts();
+                hop::strip(&mut head.headers, |_| false);
+                headers::response(&mut head, &back);
+                handshake.finish(&mut head.headers);
+                let answer = Response::from_parts(head, body);
+                cx.upgrade(tunnel::after(tunnel, load, in_flight));
+                // From here on its idle time bounds it.
+                call.set_deadlines(None, None);
+                Ok(answer)
+            }
+        }
+    }
+
+    fn refuse(&self, kind: UpstreamFault, why: &str) -> Fault {
+        self.metrics.refused(kind);
+        Fault::Upstream {
+            kind,
+            why: format!("upstream {}: {why}", self.name()),
+        }
+    }
+
+    fn key(&self, head: &request::Parts, client: IpAddr) -> Key {
+        match self.hash_key() {
+            None => Key::new(),
+            Some(HashKey::Header(name)) => head
+                .headers
+                .get(name)
+                .map_or_else(Key::new, |value| Key::from_slice(value.as_bytes())),
+            Some(HashKey::Cookie(name)) => cookie(&head.headers, name).map_or_else(Key::new, Key::from_slice),
+            Some(HashKey::Path) => Key::from_slice(head.uri.path().as_bytes()),
+            Some(HashKey::Address) => match client {
+                IpAddr::V4(address) => Key::from_slice(&address.octets()),
+                IpAddr::V6(address) => Key::from_slice(&address.octets()),
+            },
+        }
+    }
+}
+
+/// What a server gave.
+enum Answer {
+    Response {
+        response: Response<ResponseBody>,
+        load: Load,
+        /// From when it was sent to the head of the response.
+        time: Duration,
+    },
+    Upgraded {
+        response: Response<()>,
+        tunnel: Tunnel,
+        load: Load,
+    },
+}
+
+/// A request on its way, from server to server.
+struct Sending<'u> {
+    upstream: &'u Arc<Upstream>,
+    call: &'u Call,
+    manner: Manner,
+    key: Key,
+}
+
+/// What is left to send after an attempt that failed.
+enum Again {
+    Whole(Request<Body>),
+    Never,
+}
+
+impl Sending<'_> {
+    async fn send(&self, head: request::Parts, body: Body) -> Result<Answer, Fault> {
+        let upstream = self.upstream;
+        // A body that may have been read cannot be sent again, but a request without one can be made anew.
+        let spare = (body.is_end_stream() && retry::is_idempotent(&head.method) && upstream.budget.allows(1))
+            .then(|| head.clone());
+        let mut request = Request::from_parts(head, body);
+        let mut tried: SmallVec<[Arc<Server>; 2]> = SmallVec::new();
+        if !upstream.balancer.is_known() {
+            self.unless_stopped(upstream.balancer.known(upstream.timeouts.connect)).await?;
+        }
+        loop {
+            let Some(server) = upstream.balancer.pick(&self.key, &tried) else {
+                return Err(upstream.refuse(UpstreamFault::Unavailable, "no server is healthy"));
+            };
+            let (load, sent_at) = (server.take(), Instant::now());
+            let attempt = Transport::send(&*server.endpoint, request, &upstream.timeouts, self.manner);
+            let (again, error) = match self.unless_stopped(attempt).await? {
+                Attempt::Response(response) => {
+                    server.ejection.succeeded();
+                    let time = sent_at.elapsed();
+                    return Ok(Answer::Response { response, load, time });
+                }
+                Attempt::Upgraded(response, tunnel) => {
+                    server.ejection.succeeded();
+                    return Ok(Answer::Upgraded { response, tunnel, load });
+                }
+                Attempt::Unsent(request, error) => (Again::Whole(request), error),
+                Attempt::Failed(error) => match &spare {
+                    Some(head) if retry::may_help(&error) => {
+                        (Again::Whole(Request::from_parts(head.clone(), Body::empty())), error)
+                    }
+                    _ => (Again::Never, error),
+                },
+            };
+            let fault = self.failed(&server, &error);
+            tried.push(server);
+            let Again::Whole(left) = again else { return Err(fault) };
+            if !self.may_retry(tried.len(), &error) {
+                return Err(fault);
+            }
+            tracing::debug!("sent again after {fault}");
+            request = left;
+        }
+    }
+
+    /// What `future` gives, unless the request has to stop first: then it is dropped, which breaks the exchange off.
+    async fn unless_stopped<F: Future>(&self, future: F) -> Result<F::Output, Fault> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.call.register(cx.waker());
+            self.call
+                .cause()
+                .map_or(Poll::Pending, |cause| Poll::Ready(Err(cause.fault())))
+        })
+        .await
+    }
+
+    /// Puts a failure down on the server's record.
+    fn failed(&self, server: &Arc<Server>, error: &SendError) -> Fault {
+        let Some(kind) = fault::kind(error) else {
+            // The request's own body failed, and its call knows why.
+            return self.call.cause().map_or(Fault::ClientGone, |cause| cause.fault());
+        };
+        server.metrics.failed(kind);
+        if counts(kind) {
+            self.upstream.balancer.failed(server);
+        }
+        fault::fault(kind, &server.name, error)
+    }
+
+    fn may_retry(&self, sent: usize, error: &SendError) -> bool {
+        let budget = &self.upstream.budget;
+        let sent = u32::try_from(sent).unwrap_or(u32::MAX);
+        if matches!(error, SendError::LimitReached | SendError::RequestBody(_)) || !budget.allows(sent) {
+            return false;
+        }
+        let may = budget.spend();
+        if may {
+            self.upstream.metrics.retried();
+        } else {
+            self.upstream.metrics.retry_refused();
+        }
+        may
+    }
+}
+

@@ -1,0 +1,76 @@
+//! A server's answer on its way to the client.
+
+use super::fault::{self, counts};
+use super::server::Load;
+use super::upstream::InFlight;
+use crate::error::Fault;
+use crate::http::{BodyError, RequestCx};
+use crate::outbound::{ResponseBody, SendError};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The body of an answer. While it lives its server has the request's load; dropped before its end, the exchange is
+/// broken off.
+pub(super) struct Streaming {
+    body: ResponseBody,
+    cx: RequestCx,
+    load: Load,
+    in_flight: InFlight,
+}
+
+impl Streaming {
+    pub(super) fn new(body: ResponseBody, cx: RequestCx, load: Load, in_flight: InFlight) -> Self {
+        Self {
+            body,
+            cx,
+            load,
+            in_flight,
+        }
+    }
+
+    /// The server broke off in its middle: the client has to see that the answer is not whole.
+    fn failed(&self, error: &SendError) -> BodyError {
+        let Some(kind) = fault::kind(error) else {
+            let cause = self.cx.call().cause();
+            return BodyError::Fault(cause.map_or(Fault::ClientGone, |cause| cause.fault()));
+        };
+        let server = self.load.server();
+        server.metrics.failed(kind);
+        if counts(kind) {
+            self.in_flight.upstream().balancer.failed(server);
+        }
+        BodyError::Fault(fault::fault(kind, &server.name, error))
+    }
+}
+
+impl Body for Streaming {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Pending => {
+                let call = this.cx.call();
+                call.register(cx.waker());
+                match call.cause() {
+                    Some(cause) => Poll::Ready(Some(Err(BodyError::Fault(cause.fault())))),
+                    None => Poll::Pending,
+                }
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.failed(&error)))),
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(None) => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,172 @@
+//! What a server of HTTP/2 has to do and to refuse (RFC 9113, 7541, 8441), on every kind of route.
+//!
+//! The cases are those that h2spec is known for, and more, written from the RFCs. Each is a short conversation on a
+//! connection of its own. An id is the section of its RFC, and a number of ours behind the last slash.
+
+mod connection;
+mod expect;
+mod fields;
+mod flow;
+mod frames;
+mod framing;
+mod hpack;
+mod messages;
+mod settings;
+mod states;
+mod streams;
+
+use crate::support::certs::{Authority, greet};
+use crate::support::frames::{Done, Frames};
+use crate::support::gateway::Builder;
+use crate::support::{Gateway, Raw};
+use expect::Expect;
+use rustls::ClientConfig;
+use std::sync::Arc;
+
+/// One demand of the RFCs.
+struct Case {
+    id: &'static str,
+    /// What the client does, and what has to come of it.
+    what: &'static str,
+    /// The client's part, on the route of this authority.
+    run: fn(&mut Frames, &str) -> Done,
+    expect: Expect,
+}
+
+/// Paths of every route. What is sent to ECHO comes back: content-type, body and trailers.
+const ECHO: &str = "/echo";
+/// Answers with a few bytes.
+const TEXT: &str = "/text";
+/// Answers with a head and a few bytes, and then neither ends nor sends more.
+const HELD: &str = "/held";
+/// Answers with the fields it got.
+const FIELDS: &str = "/";
+
+/// The authorities of the routes: one for each kind of target.
+const ROUTES: [&str; 1] = ["component.test"];
+
+/// How a case's conversation begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// With nothing.
+    Bare,
+    /// With both prefaces exchanged.
+    Greeted,
+}
+
+/// The gateway of a section, and how it is reached.
+struct Site {
+    gateway: Gateway,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+fn builder() -> Builder {
+    let component = |builder: Builder, name: &str, path: &str| {
+        let route = format!("{{ host = 'component.test', path = '{path}', component = '{name}' }}");
+        // None of these conversations is about a time of the gateway's.
+        builder
+            .component_with(name, |component| component.without_route().limit("deadline", "10m"))
+            .route(&route)
+    };
+    let parts = [
+        ("echo-stream", ECHO),
+        ("hello", TEXT),
+        ("silent-stream", HELD),
+        ("demo", FIELDS),
+    ];
+    let builder = Gateway::with().listener_limits("{ header_timeout = '10m', idle_timeout = '10m' }");
+    parts
+        .into_iter()
+        .fold(builder, |builder, (name, path)| component(builder, name, path))
+}
+
+impl Site {
+    /// Cleartext, and HTTP/2 by prior knowledge.
+    fn clear() -> Self {
+        Self {
+            gateway: builder().start(),
+            tls: None,
+        }
+    }
+
+    /// TLS, and HTTP/2 by ALPN.
+    fn tls() -> Self {
+        let authority = Authority::new();
+        let builder = builder();
+        let pair = authority.sign(&["component.test"]).write(builder.folder(), "site");
+        Self {
+            gateway: builder.tls(&[pair]).start(),
+            tls: Some(authority.client(&["h2"], None)),
+        }
+    }
+
+    fn connect(&self) -> Raw {
+        let Some(config) = &self.tls else {
+            return self.gateway.connect();
+        };
+        let greeted = greet(self.gateway.address(), "component.test", config).expect("a TLS handshake");
+        assert_eq!(greeted.alpn.as_deref(), Some("h2"));
+        greeted.raw
+    }
+
+    /// Has every case's conversation on every route, and fails with all that went wrong.
+    #[track_caller]
+    fn hold(&self, start: Start, cases: &[Case]) {
+        let mut wrong = Vec::new();
+        for case in cases {
+            for route in ROUTES {
+                let result = self.converse(start, case, route);
+                if let Err(why) = result {
+                    wrong.push(format!("{} on {route}: {}\n    {why}", case.id, case.what));
+                }
+            }
+        }
+        let count = cases.len() * ROUTES.len();
+        assert!(
+            wrong.is_empty(),
+            "{} of {count} conversations went wrong:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
+        self.is_well();
+    }
+
+    fn converse(&self, start: Start, case: &Case, route: &str) -> Done {
+        let mut frames = Frames::over(self.connect());
+        let said = match start {
+            Start::Bare => Ok(()),
+            Start::Greeted => frames.greet(&[]),
+        };
+        let said = said.and_then(|()| (case.run)(&mut frames, route));
+        let result = said.and_then(|()| case.expect.is_met(&mut frames));
+        result.map_err(|why| {
+            let seen: Vec<String> = frames.seen.iter().map(ToString::to_string).collect();
+            format!("{why}; the gateway sent: {}", seen.join(", "))
+        })
+    }
+
+    /// None of the conversations reached a handler: they were all about ECHO.
+    #[track_caller]
+    fn was_not_asked(&self) {
+        let labels = [("component", "echo-stream")];
+        let calls = self.gateway.metric("tidegate_component_calls_total", &labels);
+        assert_eq!(calls, 0.0, "what is malformed was called with");
+    }
+
+    /// All routes answer, and nothing of the conversations is left.
+    #[track_caller]
+    fn is_well(&self) {
+        for route in ROUTES {
+            let mut frames = Frames::over(self.connect());
+            let answer = frames
+                .greet(&[])
+                .and_then(|()| frames.get(1, route, TEXT))
+                .and_then(|()| frames.answered(1, "200"));
+            answer.unwrap_or_else(|why| panic!("{route} behind the conversations: {why}"));
+        }
+        let left = ["requests_in_flight", "component_instances", "connections_open"];
+        for name in left {
+            self.gateway.wait_metric(&format!("tidegate_{name}"), &[], 0.0);
+        }
+    }
+}
