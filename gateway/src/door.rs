@@ -13,6 +13,7 @@ mod proxy_protocol;
 mod service;
 mod shared;
 pub(crate) mod tls;
+mod unguarded;
 
 pub use listener::ListenError;
 

@@ -15,6 +15,7 @@ mod timing;
 mod trusted;
 mod upgrade;
 
+pub(crate) use body::is_padded;
 pub use body::{Body, BodyError, ClientBody};
 pub use call::{Call, Cause, Patience};
 pub(crate) use caller::pass_on;

@@ -38,6 +38,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Sets the gauges of its parts to what is the case.
+    pub(crate) fn observe(&self) {
+        self.components.values().for_each(|component| component.observe());
+        self.upstreams.values().for_each(|upstream| upstream.observe());
+    }
+
     /// Components and upstreams that `next` does not have keep nothing for further requests.
     pub(crate) fn close_what_is_not_in(&self, next: &Self) {
         for (name, component) in &self.components {

@@ -35,10 +35,10 @@ pub(super) struct Resolved {
 
 pub(super) fn resolve(draft: Draft, sources: &[Arc<Source>], sink: &Sink) -> Resolved {
     check_counts(&draft, sources, sink);
-    let admin = draft.admin.as_ref().and_then(|(admin, _)| admin.clone());
+    check_heads(&draft, sink);
+    let admin = draft.admin.and_then(|(admin, _)| admin);
     check_addresses(&draft.listeners, admin.as_ref(), sink);
     check_routes(&draft.routes, sink);
-    check_heads(&draft, sink);
     let folder = sources.first().map_or(Path::new(""), |source| source.folder());
     let targets = targets::Known {
         components: &draft.components.places,

@@ -211,9 +211,7 @@ fn snapshot(control: &Control) -> Answer {
 
 fn routes(control: &Control) -> Value {
     let snapshot = control.snapshot();
-    let route = |route: &Arc<crate::snapshot::Route>| {
-        json!({ "name": &*route.name, "match": control.describe(&route.name), "target": target(&route.target) })
-    };
+    let route = |route: &Arc<crate::snapshot::Route>| json!({ "name": &*route.name, "match": control.describe(&route.name), "target": target(&route.target) });
     json!({ "version": snapshot.version, "routes": snapshot.entries.iter().map(route).collect::<Vec<_>>() })
 }
 

@@ -457,9 +457,7 @@ impl Control {
         for (dialect, free) in self.builder.free_places() {
             gateway.free_places(dialect.as_str(), free);
         }
-        let snapshot = self.snapshot();
-        snapshot.components.values().for_each(|one| one.observe());
-        snapshot.upstreams.values().for_each(|one| one.observe());
+        self.snapshot().observe();
         self.metrics.render()
     }
 

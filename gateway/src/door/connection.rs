@@ -50,7 +50,9 @@ pub(super) async fn serve(
     if let Some(place) = nameless {
         // Apart, so that connections without a header have no room for one.
         let named = Box::pin(proxy_protocol::receive(&door, &listener, &socket, client)).await;
-        let Some(named) = named.filter(|client| place.count(client.address.ip())) else { return };
+        let Some(named) = named.filter(|client| place.count(client.address.ip())) else {
+            return;
+        };
         client = named;
     }
     let connection = Arc::new(Connection::new(

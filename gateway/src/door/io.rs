@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Bytes read at once, per door thread.
-const SCRATCH_BYTES: usize = 64 * 1024;
+pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// Of these, before there is a hyper connection that could take them: as many as it takes at once.
 const EARLY_BYTES: usize = 8 * 1024;

@@ -3,10 +3,9 @@
 use super::DoorShared;
 use super::answer::{Asked, Exchange, Leaving, Tracked, fault_page};
 use super::shared::Connection;
+use super::unguarded;
 use crate::error::Fault;
-use crate::http::guard::{Rejection, agreed};
 use crate::http::{Body, ClientBody, RequestCx, Upgrade};
-use crate::limits;
 use crate::route;
 use crate::snapshot::Route;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Version, header, request};
@@ -34,7 +33,7 @@ pub(super) async fn serve(
     };
     let cx = RequestCx::of(Arc::clone(&connection.peer), connection.provenance(&head.headers));
     connection.begin(cx.clone());
-    let version = head.version;
+    let (version, is_head) = (head.version, head.method == Method::HEAD);
     let mut exchange = begin(&door, &connection, &cx, &head);
     let answer = match connection.refusal(ordinal) {
         Some(refusal) => Err(refusal.into()),
@@ -48,6 +47,9 @@ pub(super) async fn serve(
         }
     };
     cx.call().head_sent();
+    if is_head && version >= Version::HTTP_2 {
+        answer = without_body(answer);
+    }
     let leaves = cx.take_upgrade();
     if version < Version::HTTP_2 && leaves.is_none() && (closes || connection.is_draining()) {
         answer
@@ -132,9 +134,10 @@ async fn answer(
     } else {
         cx.pin(snapshot.clone());
     }
-    check_host(&mut head, exchange)?;
     if head.version >= Version::HTTP_2 {
-        check_bounds(&head)?;
+        unguarded::check(&mut head, cx.client().tls)?;
+    } else {
+        name_host(&mut head, cx)?;
     }
     let client = cx.client().address.ip();
     let route = Arc::clone(route::find(&snapshot, &mut head, client)?);
@@ -146,55 +149,26 @@ async fn answer(
     route.handle(Request::from_parts(head, body), cx.clone()).await
 }
 
-/// HTTP/2 brings the host in `:authority`, and `Host` may only repeat it (RFC 9113 §8.3.1). HTTP/1.0 may bring none:
-/// then it is the address that was reached. On HTTP/1.1 the guard has seen to all of this.
-fn check_host(head: &mut request::Parts, exchange: &Exchange) -> Result<(), Fault> {
-    if head.version >= Version::HTTP_2 {
-        let Some(authority) = head.uri.authority() else {
-            return if head.headers.contains_key(header::HOST) {
-                Ok(())
-            } else {
-                Err(Fault::BadRequest("host"))
-            };
-        };
-        let port = if exchange.cx.client().tls { 443 } else { 80 };
-        let hosts = head.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
-        agreed(Some(authority.as_str().as_bytes()), hosts, port)?;
-        return Ok(());
-    }
+/// HTTP/1.0 may name no host: then it is the address that was reached. On HTTP/1.1 the guard has seen to one.
+fn name_host(head: &mut request::Parts, cx: &RequestCx) -> Result<(), Fault> {
     if !head.headers.contains_key(header::HOST) {
-        let local = exchange.cx.client().local.to_string();
+        let local = cx.client().local.to_string();
         let host = HeaderValue::from_str(&local).map_err(|_| Fault::BadRequest("host"))?;
         head.headers.insert(header::HOST, host);
     }
     Ok(())
 }
 
-impl From<Rejection> for Fault {
-    fn from(rejection: Rejection) -> Self {
-        Self::Refused {
-            status: rejection.status,
-            code: rejection.code,
-        }
+/// An answer to HEAD ends with its head (RFC 9110 §9.3.2). On HTTP/1 hyper sees to that, on HTTP/2 it would send the
+/// body, which clients take for a broken protocol.
+fn without_body(answer: Response<Body>) -> Response<Body> {
+    let (mut head, body) = answer.into_parts();
+    if let Some(bytes) = body.size_hint().exact().filter(|bytes| *bytes > 0)
+        && !head.headers.contains_key(header::CONTENT_LENGTH)
+    {
+        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     }
-}
-
-/// What the guard bounds on HTTP/1, for a head that came by HTTP/2. Its bytes in all are for hyper to bound.
-fn check_bounds(head: &request::Parts) -> Result<(), Fault> {
-    let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    if target_bytes > limits::URI_BYTES {
-        return Err(Fault::Refused {
-            status: 414,
-            code: "uri-bytes",
-        });
-    }
-    if head.headers.len() > limits::HEADER_COUNT {
-        return Err(Fault::Refused {
-            status: 431,
-            code: "head-fields",
-        });
-    }
-    Ok(())
+    Response::from_parts(head, Body::empty())
 }
 
 /// The request body under its bound: the route's own, else the listener's.

@@ -4,6 +4,7 @@ use super::call::Cause;
 use super::cx::RequestCx;
 use crate::error::Fault;
 use bytes::Bytes;
+use http::HeaderValue;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::collections::VecDeque;
@@ -197,6 +198,11 @@ impl ClientBody {
             Some(left) => self.left = left,
             None => return Poll::Ready(Some(Err(self.stop(Cause::BodyTooLarge)))),
         }
+        if let Some(trailers) = frame.trailers_ref()
+            && trailers.values().any(is_padded)
+        {
+            return Poll::Ready(Some(Err(self.stop(Cause::BadBody))));
+        }
         Poll::Ready(Some(Ok(frame)))
     }
 
@@ -213,6 +219,13 @@ impl ClientBody {
         self.cx.call().cancel(cause);
         BodyError::Fault(self.cx.call().cause().unwrap_or(cause).fault())
     }
+}
+
+/// A value that begins or ends with white space, which HTTP/1 could not have said (RFC 9113 §8.2.1).
+pub(crate) fn is_padded(value: &HeaderValue) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = value.as_bytes();
+    is_space(bytes.first()) || is_space(bytes.last())
 }
 
 /// Whether the bytes themselves are at fault. Every other error of a body is a connection or stream that ended:

@@ -1,6 +1,7 @@
 //! What can go wrong with an outgoing request, as finely as wasi:http's error codes tell it apart.
 
 use super::policy::DeniedReason;
+use crate::http::guard::response::BadResponse;
 use std::error::Error;
 use std::io;
 
@@ -107,9 +108,13 @@ impl SendError {
             Self::RequestBody(error)
         } else if error.is_parse() {
             Self::of_parse(error)
-        } else if io_kind(&error) == Some(io::ErrorKind::InvalidData) {
-            // What the guard on the connection, or TLS, did not let through.
-            Self::Protocol(error)
+        } else if let Some(refused) = refused(&error) {
+            // What the guard on the connection did not let through.
+            if refused.is_size() {
+                Self::HeadTooLarge(error)
+            } else {
+                Self::Protocol(error)
+            }
         } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() || io_kind(&error).is_some()
         {
             Self::Terminated(error)
@@ -125,6 +130,9 @@ impl SendError {
         }
         if error.is_parse() {
             return Self::of_parse(error);
+        }
+        if refused(&error).is_some_and(|refused| refused.is_size()) {
+            return Self::HeadTooLarge(error);
         }
         match io_kind(&error) {
             Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other) => {
@@ -197,6 +205,18 @@ fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
     while let Some(cause) = source {
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             return Some(error.kind());
+        }
+        source = cause.source();
+    }
+    None
+}
+
+/// Why the guard refused a response, where it did.
+fn refused(error: &hyper::Error) -> Option<BadResponse> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            return error.get_ref()?.downcast_ref::<BadResponse>().copied();
         }
         source = cause.source();
     }

@@ -9,7 +9,7 @@ use super::{SendError, Timeouts};
 use crate::http::guard::response::Asked;
 use crate::limits;
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONNECTION, HOST, TE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -241,12 +241,19 @@ fn for_h1<B>(connection: &H1<B>, request: &mut Request<Upload<B>>) -> Result<(),
         request.headers_mut().insert(HOST, host);
     }
     to_origin_form(request.uri_mut())?;
+    if request.headers().contains_key(TE) && !request.headers().contains_key(CONNECTION) {
+        // Servers may pass over a TE that is not named as this hop's own (RFC 9110 §10.1.4).
+        request
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("te"));
+    }
     *request.version_mut() = http::Version::HTTP_11;
     Ok(())
 }
 
 /// Absolute, without a Host field, which the authority stands for (RFC 9113 §8.3.1).
 fn for_h2<B>(target: &Target, request: &mut Request<Upload<B>>) -> Result<(), SendError> {
+    request.headers_mut().remove(CONNECTION);
     let host = request.headers_mut().remove(HOST);
     if host.is_some() || request.uri().authority().is_none() {
         target.restore(request.uri_mut(), host.as_ref())?;

@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+/// Addresses of one answer that a log line shows.
+const LOGGED_COUNT: usize = 8;
+
 /// Makes the server at an address, and the endpoint of its health checks.
 type Make = dyn Fn(SocketAddr, &ServerConfig) -> Option<(Arc<Server>, Arc<Endpoint<Body>>)> + Send + Sync;
 
@@ -140,7 +143,8 @@ impl Discovery {
         let is_news = !known.is_asked || known.addresses != addresses;
         known.is_asked = true;
         if is_news {
-            tracing::info!(upstream = %self.upstream, name, ?addresses, "the name's addresses");
+            let (count, first) = (addresses.len(), addresses.get(..LOGGED_COUNT).unwrap_or(&addresses));
+            tracing::info!(upstream = %self.upstream, name, count, addresses = ?first, "the name's addresses");
             known.addresses = addresses;
         }
         is_news

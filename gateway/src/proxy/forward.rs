@@ -50,17 +50,17 @@ impl Upstream {
             peer: cx.peer().forwarded(),
             provenance: cx.provenance(),
         };
-        let handshake = if may_upgrade { Handshake::of(&head)? } else { None };
+        let handshake = Handshake::of(&head, may_upgrade && body.is_end_stream())?;
         let key = self.key(&head, cx.client().address.ip());
-        let manner = Manner {
-            upgrades: handshake.is_some(),
-            awaits_continue: head.headers.contains_key(header::EXPECT) && !body.is_end_stream(),
-        };
         let back = headers::request(&mut head, &hop)?;
         edits.apply(&mut head.headers);
         if let Some(handshake) = &handshake {
             handshake.prepare(&mut head);
         }
+        let manner = Manner {
+            upgrades: handshake.is_some(),
+            awaits_continue: head.headers.contains_key(header::EXPECT) && !body.is_end_stream(),
+        };
         let sending = Sending {
             upstream: self,
             call,

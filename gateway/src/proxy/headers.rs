@@ -5,7 +5,7 @@ use crate::http::{
     AskedHost, ForwardedFor, Loop, Provenance, hop, is_claim, is_disguised_claim, pass_on, to_origin_form,
 };
 use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, TE, TRAILER, VIA,
+    CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, TE, TRAILER, VIA,
 };
 use http::{HeaderMap, Version, request, response};
 
@@ -50,7 +50,6 @@ pub(crate) fn request(head: &mut request::Parts, hop: &Hop<'_>) -> Result<Back, 
     if said.takes_trailers {
         head.headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    join_cookies(&mut head.headers);
     let asked = head.extensions.remove::<AskedHost>().map(|AskedHost(host)| host);
     let host = asked.or_else(|| head.headers.get(HOST).cloned());
     hop.peer.write(&mut head.headers, host.as_ref(), hop.provenance);
@@ -102,22 +101,6 @@ fn check_expect(head: &mut request::Parts) -> Result<(), Fault> {
         status: 417,
         code: "expect",
     })
-}
-
-/// One Cookie field, as HTTP/1 servers expect it: HTTP/2 clients split it for compression (RFC 9113 §8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut lines = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
-        return;
-    };
-    let mut joined = first.as_bytes().to_vec();
-    for line in std::iter::once(second).chain(lines) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(line.as_bytes());
-    }
-    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
-        headers.insert(COOKIE, joined);
-    }
 }
 
 /// By which version of HTTP a head came to this gateway (RFC 9110 §7.6.3). Appended as a line of its own, which says

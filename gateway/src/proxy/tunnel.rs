@@ -9,7 +9,7 @@ use crate::error::{Fault, UpstreamFault};
 use crate::http::{AfterUpgrade, Body, Carried, Upgrade};
 use crate::limits;
 use crate::outbound::Tunnel;
-use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, request};
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -35,20 +35,18 @@ pub(super) enum Handshake {
 }
 
 impl Handshake {
-    /// What the head asks for, if it is a WebSocket. Every other upgrade is left to be taken out: an upstream that
-    /// changed to HTTP/2 in a tunnel would answer requests that nobody checks.
+    /// What the head asks for, if it is a WebSocket and `may` be one. Every other upgrade is left to be taken out: an
+    /// upstream that changed to HTTP/2 in a tunnel would answer requests that nobody checks.
     ///
     /// # Errors
-    /// An extended CONNECT for something else.
-    pub(super) fn of(head: &request::Parts) -> Result<Option<Self>, Fault> {
-        if head.version >= Version::HTTP_2 {
-            let Some(protocol) = head.extensions.get::<hyper::ext::Protocol>() else {
-                return Ok(None);
-            };
-            if head.method != Method::CONNECT || protocol.as_str() != "websocket" {
+    /// CONNECT for anything else: it asks a server to be a proxy.
+    pub(super) fn of(head: &request::Parts, may: bool) -> Result<Option<Self>, Fault> {
+        if head.method == Method::CONNECT {
+            let protocol = head.extensions.get::<hyper::ext::Protocol>();
+            if !may || protocol.is_none_or(|protocol| protocol.as_str() != "websocket") {
                 return Err(Fault::Refused {
                     status: 501,
-                    code: "protocol",
+                    code: "connect",
                 });
             }
             let key = generate_key();
@@ -56,7 +54,8 @@ impl Handshake {
             let key = HeaderValue::try_from(key).map_err(|_| Fault::Internal("a key is a field value".to_owned()))?;
             return Ok(Some(Self::Connect { key, accept }));
         }
-        let is_websocket = head.version == Version::HTTP_11
+        let is_websocket = may
+            && head.version == Version::HTTP_11
             && head.method == Method::GET
             && names(&head.headers, &UPGRADE, "websocket")
             && names(&head.headers, &CONNECTION, "upgrade");
@@ -65,6 +64,8 @@ impl Handshake {
 
     /// Makes it HTTP/1.1's, in a head from which everything that concerns one connection was taken.
     pub(super) fn prepare(&self, head: &mut request::Parts) {
+        // Trailers are HTTP's.
+        head.headers.remove(TE);
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         head.headers.insert(UPGRADE, WEBSOCKET);
         if let Self::Connect { key, .. } = self {

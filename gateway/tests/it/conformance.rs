@@ -4,6 +4,7 @@
 //! connection of its own. An id is the section of its RFC, and a number of ours behind the last slash.
 
 mod connection;
+mod control;
 mod expect;
 mod fields;
 mod flow;
@@ -11,6 +12,7 @@ mod frames;
 mod framing;
 mod hpack;
 mod messages;
+mod origin;
 mod settings;
 mod states;
 mod streams;
@@ -18,8 +20,9 @@ mod streams;
 use crate::support::certs::{Authority, greet};
 use crate::support::frames::{Done, Frames};
 use crate::support::gateway::Builder;
-use crate::support::{Gateway, Raw};
+use crate::support::{Gateway, Protocol, Raw};
 use expect::Expect;
+use origin::Origin;
 use rustls::ClientConfig;
 use std::sync::Arc;
 
@@ -43,7 +46,25 @@ const HELD: &str = "/held";
 const FIELDS: &str = "/";
 
 /// The authorities of the routes: one for each kind of target.
-const ROUTES: [&str; 1] = ["component.test"];
+const ROUTES: [&str; 3] = ["component.test", "http1.test", "h2.test"];
+/// An authority of the gateway's own answers, which have status 204.
+const NOBODY: &str = "nobody.test";
+
+/// Cases that no route passes, and why. They are run all the same: one that passes has to leave this list.
+const KNOWN: [(&str, &str); 3] = [
+    (
+        "8.1/8",
+        "h2 leaves pseudo-header fields out of trailers, and says nothing of them",
+    ),
+    (
+        "8.1/9",
+        "h2 leaves pseudo-header fields out of trailers, and says nothing of them",
+    ),
+    (
+        "8.3.1/12",
+        "http::uri::PathAndQuery leaves the fragment out, and says nothing of it",
+    ),
+];
 
 /// How a case's conversation begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,50 +75,62 @@ enum Start {
     Greeted,
 }
 
-/// The gateway of a section, and how it is reached.
+/// The gateway of a section, what is behind it, and how it is reached.
 struct Site {
     gateway: Gateway,
+    origins: [Origin; 2],
     tls: Option<Arc<ClientConfig>>,
 }
 
-fn builder() -> Builder {
-    let component = |builder: Builder, name: &str, path: &str| {
-        let route = format!("{{ host = 'component.test', path = '{path}', component = '{name}' }}");
-        // None of these conversations is about a time of the gateway's.
-        builder
-            .component_with(name, |component| component.without_route().limit("deadline", "10m"))
-            .route(&route)
-    };
+fn builder(origins: &[Origin; 2]) -> Builder {
     let parts = [
         ("echo-stream", ECHO),
         ("hello", TEXT),
         ("silent-stream", HELD),
         ("demo", FIELDS),
     ];
-    let builder = Gateway::with().listener_limits("{ header_timeout = '10m', idle_timeout = '10m' }");
-    parts
-        .into_iter()
-        .fold(builder, |builder, (name, path)| component(builder, name, path))
+    // None of these conversations is about a time of the gateway's.
+    let mut builder = Gateway::with()
+        .listener_limits("{ header_timeout = '10m', idle_timeout = '10m' }")
+        .route(&format!("{{ host = '{NOBODY}', respond = {{ status = 204 }} }}"));
+    for (name, path) in parts {
+        builder = builder
+            .component_with(name, |component| component.without_route().limit("deadline", "10m"))
+            .route(&format!(
+                "{{ host = 'component.test', path = '{path}', component = '{name}' }}"
+            ));
+    }
+    for (origin, name) in origins.iter().zip(["http1", "h2"]) {
+        let upstream = format!("{{ servers = ['{}'], protocol = '{name}' }}", origin.address);
+        builder = builder.upstream(name, &upstream).route(&format!(
+            "{{ host = '{name}.test', upstream = '{name}', websocket = false }}"
+        ));
+    }
+    builder
 }
 
 impl Site {
+    fn start(tls: Option<Arc<ClientConfig>>, change: impl FnOnce(Builder) -> Builder) -> Self {
+        let origins = [Protocol::H1, Protocol::H2].map(Origin::start);
+        Self {
+            gateway: change(builder(&origins)).start(),
+            origins,
+            tls,
+        }
+    }
+
     /// Cleartext, and HTTP/2 by prior knowledge.
     fn clear() -> Self {
-        Self {
-            gateway: builder().start(),
-            tls: None,
-        }
+        Self::start(None, |builder| builder)
     }
 
     /// TLS, and HTTP/2 by ALPN.
     fn tls() -> Self {
         let authority = Authority::new();
-        let builder = builder();
-        let pair = authority.sign(&["component.test"]).write(builder.folder(), "site");
-        Self {
-            gateway: builder.tls(&[pair]).start(),
-            tls: Some(authority.client(&["h2"], None)),
-        }
+        Self::start(Some(authority.client(&["h2"], None)), |builder| {
+            let pair = authority.sign(&["component.test"]).write(builder.folder(), "site");
+            builder.tls(&[pair])
+        })
     }
 
     fn connect(&self) -> Raw {
@@ -115,10 +148,13 @@ impl Site {
         let mut wrong = Vec::new();
         for case in cases {
             for route in ROUTES {
-                let result = self.converse(start, case, route);
-                if let Err(why) = result {
-                    wrong.push(format!("{} on {route}: {}\n    {why}", case.id, case.what));
-                }
+                let known = KNOWN.iter().find(|(id, _)| *id == case.id);
+                let why = match (self.converse(start, case, route), known) {
+                    (Ok(()), None) | (Err(_), Some(_)) => continue,
+                    (Err(why), None) => why,
+                    (Ok(()), Some((_, why))) => format!("it went well, and is known not to: {why}"),
+                };
+                wrong.push(format!("{} on {route}: {}\n    {why}", case.id, case.what));
             }
         }
         let count = cases.len() * ROUTES.len();
@@ -150,7 +186,8 @@ impl Site {
     fn was_not_asked(&self) {
         let labels = [("component", "echo-stream")];
         let calls = self.gateway.metric("tidegate_component_calls_total", &labels);
-        assert_eq!(calls, 0.0, "what is malformed was called with");
+        let echoed = self.origins.each_ref().map(Origin::echoed);
+        assert_eq!((calls, echoed), (0.0, [0; 2]), "a handler was asked what is malformed");
     }
 
     /// All routes answer, and nothing of the conversations is left.

@@ -28,6 +28,7 @@ mod limits;
 mod malformed;
 mod order;
 mod outgoing;
+mod peers;
 mod proxy_protocol;
 mod storm;
 mod support;

@@ -6,7 +6,6 @@ mod connections;
 mod ends;
 mod faults;
 mod grants;
-mod origin;
 mod secure;
 mod traces;
 

@@ -9,6 +9,7 @@ pub(crate) mod gateway;
 pub(crate) mod hpack;
 pub(crate) mod loader;
 pub(crate) mod names;
+pub(crate) mod origin;
 pub(crate) mod raw;
 pub(crate) mod streams;
 pub(crate) mod turn;

@@ -188,3 +188,6 @@ pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {
         "a name such as \"api.internal\", without a port; left out, it is the server's own",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Connections at rest: nothing is lost with hyper's state, and nobody notices that it is gone.
 
+mod upgrade;
+
 use super::super::shared::{OpenBody, Registry};
 use super::*;
 use crate::config::{Config, Options, Source};
@@ -71,7 +73,8 @@ impl Talk {
     async fn is_told(&mut self, answer: &str) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.client.read_u8().await.expect("an answer's head"));
+            let byte = tokio::time::timeout(Duration::from_secs(10), self.client.read_u8()).await;
+            head.push(byte.expect("it is answered").expect("an answer's head"));
         }
         let head = String::from_utf8(head).expect("text");
         let length = head
@@ -85,31 +88,35 @@ impl Talk {
     }
 
     async fn rests(&self) {
-        self.until("it rests", || self.connection.is_resting()).await;
+        until("it rests", || self.connection.is_resting()).await;
     }
 
-    /// The watch has looked often enough for whatever can rest to rest.
     async fn is_looked_at(&self) {
-        let looked = || self.registry.clock.now();
-        let until = looked() + LOOKS * u32::try_from(limits::WATCH_INTERVAL.as_millis()).expect("moments");
-        self.until("the watch looks", || looked() >= until).await;
-    }
-
-    async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let turns = 5_000;
-        for _ in 0..turns {
-            if is_so() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        panic!("waited in vain: {what}");
+        is_looked_at(&self.registry).await;
     }
 
     async fn ends(self) {
         let ended = tokio::time::timeout(Duration::from_secs(10), self.ended).await;
         ended.expect("it ends").expect("without a panic");
     }
+}
+
+/// The watch has looked often enough for whatever can rest to rest.
+async fn is_looked_at(registry: &Registry) {
+    let looked = || registry.clock.now();
+    let end = looked() + LOOKS * u32::try_from(limits::WATCH_INTERVAL.as_millis()).expect("moments");
+    until("the watch looks", || looked() >= end).await;
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let turns = 5_000;
+    for _ in 0..turns {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("waited in vain: {what}");
 }
 
 async fn connection(registry: &Registry) -> Arc<Connection> {
@@ -167,7 +174,7 @@ async fn a_connection_rests_and_is_as_it_was() {
         talk.rests().await;
         // Not a byte more than the first, which wakes it, and then all the rest with another request behind.
         talk.client.write_all(b"G").await.expect("it takes bytes");
-        talk.until("it wakes", || !talk.connection.is_resting()).await;
+        until("it wakes", || !talk.connection.is_resting()).await;
         assert_eq!(
             talk.connection.phase(),
             Phase::Head,
@@ -217,8 +224,7 @@ async fn an_answer_that_the_client_takes_late_is_whole() {
         .write_all(b"GET /long HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
         .expect("it takes bytes");
-    talk.until("it is answered", || talk.connection.phase() == Phase::Idle)
-        .await;
+    until("it is answered", || talk.connection.phase() == Phase::Idle).await;
     talk.is_looked_at().await;
     assert!(!talk.connection.is_resting());
     talk.is_told(&format!("200 {}", "x".repeat(LONG_BYTES))).await;

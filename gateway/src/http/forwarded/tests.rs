@@ -1,6 +1,8 @@
 use super::*;
 use std::net::SocketAddr;
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 fn peer(address: &str, tls: bool) -> ForwardedFor {
     let address: SocketAddr = address.parse().expect("the test names a socket's address");
     ForwardedFor::of(&Client {
@@ -10,7 +12,7 @@ fn peer(address: &str, tls: bool) -> ForwardedFor {
     })
 }
 
-fn map(fields: &[(&str, &str)]) -> HeaderMap {
+fn map(fields: Fields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
@@ -19,7 +21,7 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// What a head says after `write`: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded.
-fn written(by: &ForwardedFor, before: &[(&str, &str)], host: Option<&str>, provenance: Provenance) -> [String; 4] {
+fn written(by: &ForwardedFor, before: Fields<'_>, host: Option<&str>, provenance: Provenance) -> [String; 4] {
     let mut headers = map(before);
     let host = host.map(|host| HeaderValue::from_bytes(host.as_bytes()).unwrap());
     by.write(&mut headers, host.as_ref(), provenance);
@@ -139,7 +141,7 @@ fn a_host_that_is_none_writes_nothing_into_forwarded() {
 fn a_trusted_proxy_is_added_to_what_it_says() {
     let by = peer("10.0.0.1:80", false);
     let own = "for=10.0.0.1;proto=http;host=in.example";
-    let cases: [(&[(&str, &str)], Option<&str>, [&str; 4]); 11] = [
+    let cases: [(Fields<'_>, Option<&str>, [&str; 4]); 11] = [
         // It says nothing: it is all there is to tell.
         (&[], None, ["10.0.0.1", "http", "in.example", own]),
         (

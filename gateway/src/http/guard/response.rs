@@ -64,7 +64,7 @@ pub(crate) struct Asked {
     pub(crate) may_upgrade: bool,
 }
 
-/// Why a response was refused, or is not complete. The connection serves no further request.
+/// Why a response was refused. The connection serves no further request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadResponse {
     #[error("bytes that answer no request")]
@@ -88,10 +88,17 @@ pub(crate) enum BadResponse {
     /// A fault that requests can have too.
     #[error("{}", .0.reason())]
     Message(Fault),
-    #[error("the connection ended before a response came")]
-    NoResponse,
-    #[error("the connection ended inside a response")]
-    Truncated,
+}
+
+impl BadResponse {
+    /// Whether it is too large, and nothing else is wrong with it.
+    pub(crate) fn is_size(self) -> bool {
+        use Fault::{FieldCount, HeadBytes, TrailerBytes, TrailerCount};
+        matches!(
+            self,
+            Self::Message(HeadBytes | FieldCount | TrailerBytes | TrailerCount)
+        )
+    }
 }
 
 impl From<Fault> for BadResponse {
@@ -100,7 +107,8 @@ impl From<Fault> for BadResponse {
     }
 }
 
-/// Where in the stream the next byte falls.
+/// Where in the stream the next byte falls. A stream that ends where a response is under way, but in
+/// [`At::UntilClose`], cuts it short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum At {
     /// Nowhere: no request waits for one.
@@ -109,8 +117,10 @@ pub(crate) enum At {
     BeforeHead,
     /// A part of a head has come.
     InHead,
-    /// A body is not complete: `left` is what Content-Length still promises, `None` where there is none.
+    /// A body is not complete: `left` is what Content-Length still promises, `None` in a chunked body.
     InBody { left: Option<u64> },
+    /// In a body that nothing but the stream's end delimits.
+    UntilClose,
     /// The connection left HTTP.
     Tunnel,
     /// A response was refused.
@@ -182,6 +192,7 @@ impl ResponseGuard {
             Unit::Idle => At::Idle,
             Unit::Head(head) if head.begun() => At::InHead,
             Unit::Head(_) => At::BeforeHead,
+            Unit::Body(body) if body.is_until_close() => At::UntilClose,
             Unit::Body(body) => At::InBody { left: body.left() },
             Unit::Tunnel => At::Tunnel,
             Unit::Refused(_) => At::Refused,
@@ -191,19 +202,6 @@ impl ResponseGuard {
     /// Interim responses to the present request so far.
     pub(crate) fn interims(&self) -> usize {
         self.interims
-    }
-
-    /// Whether the stream may end behind what was passed: between responses, in a body that only the end delimits, and
-    /// in a tunnel. Anywhere else it cuts a response short, and what was passed of it is not the whole.
-    pub(crate) fn end(&self) -> Result<(), BadResponse> {
-        match &self.unit {
-            Unit::Idle | Unit::Tunnel => Ok(()),
-            Unit::Body(body) if body.is_until_close() => Ok(()),
-            // A server that closes a kept connection just as a request comes: nothing says that it saw the request.
-            Unit::Head(head) if !head.begun() && self.interims == 0 => Err(BadResponse::NoResponse),
-            Unit::Head(_) | Unit::Body(_) => Err(BadResponse::Truncated),
-            Unit::Refused(reason) => Err(*reason),
-        }
     }
 
     fn step(&mut self, rest: &[u8]) -> Result<Step, BadResponse> {

@@ -1,7 +1,9 @@
 use super::*;
 use http::HeaderValue;
 
-fn map(fields: &[(&str, &str)]) -> HeaderMap {
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
+fn map(fields: Fields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -11,7 +13,7 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// The names left, in order, and what was said.
-fn left(fields: &[(&str, &str)]) -> (Vec<String>, Said) {
+fn left(fields: Fields<'_>) -> (Vec<String>, Said) {
     let mut headers = map(fields);
     let said = strip(&mut headers, |_| false);
     let mut names: Vec<String> = headers.keys().map(ToString::to_string).collect();
@@ -84,8 +86,8 @@ fn connection_cannot_take_out_what_is_for_everybody() {
     ];
     for name in everybodys {
         for connection in [format!("close, {name}"), name.to_uppercase()] {
-            let (names, _) = left(&[("connection", &connection), (name, "1"), ("x-a", "1")]);
-            assert_eq!(names, [name, "x-a"], "Connection: {connection}");
+            let (names, _) = left(&[("connection", &connection), (name, "1"), ("z-a", "1")]);
+            assert_eq!(names, [name, "z-a"], "Connection: {connection}");
         }
     }
 }
@@ -104,7 +106,7 @@ fn so_many_options_are_obeyed_and_no_more() {
 
 #[test]
 fn what_was_said_is_told() {
-    let cases: [(&[(&str, &str)], bool, bool); 10] = [
+    let cases: [(Fields<'_>, bool, bool); 10] = [
         (&[], false, false),
         (&[("connection", "Close")], true, false),
         (&[("connection", "keep-alive, close")], true, false),

@@ -34,10 +34,12 @@ fn rewritten((toml, spec): (String, PathSpec), rewriting: &str, target: &str) ->
         ..RouteSpec::default()
     };
     let table = RouteTable::build(&[route]).unwrap();
-    let (mut head, ()) = Request::get(target).body(()).unwrap().into_parts();
+    let mut head = head(target, None);
+    // The server as a whole has no path to be matched by: whatever another one captures.
+    let path = if target == "*" { "/a/b" } else { head.uri.path() };
     let query = Query {
         host: "a",
-        path: head.uri.path(),
+        path,
         query: None,
         method: &Method::GET,
         headers: &HeaderMap::new(),
@@ -130,7 +132,7 @@ fn no_template_makes_a_path_that_servers_read_otherwise() {
         (regex("(?<all>/.*)"), "/{all}", "/evil.example/a", Ok("/evil.example/a")),
         // Parts of a segment or of an escape.
         (regex("/a(?<dot>.)b(?<dots>.*)"), "/c/{dot}{dots}/d", "/a.b.", Ok("/d")),
-        (regex("/(?<half>.*)41"), "/{half}", "/x%2541", Err(())),
+        (regex("/(?<half>.*)5"), "/{half}", "/x%25", Err(())),
         (
             regex("/(?<half>%..)(?<rest>.*)"),
             "/{rest}{half}",

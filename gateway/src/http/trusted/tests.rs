@@ -147,8 +147,10 @@ fn no_more_entries_are_read_than_there_are_proxies() {
 
 #[test]
 fn the_client_is_in_forwarded_where_there_is_no_x_forwarded_for() {
-    let cases: [(&[&str], Option<&str>); 27] = [
+    let cases: [(&[&str], Option<&str>); 29] = [
         (&["for=203.0.113.9"], Some("203.0.113.9:0")),
+        (&["for=203.0.113.9", "for=198.51.100.7"], Some("198.51.100.7:0")),
+        (&["host=\";for=1.1.1.1;\";for=203.0.113.9"], Some("203.0.113.9:0")),
         (&["For=203.0.113.9;proto=http;by=203.0.113.43"], Some("203.0.113.9:0")),
         (
             &["proto=https;host=\"a;b,c\"; FOR=\"203.0.113.9:4711\""],

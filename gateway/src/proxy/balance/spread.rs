@@ -3,6 +3,7 @@
 use super::member::Member;
 use pingora::lb::Backend;
 use pingora::lb::selection::{BackendIter, BackendSelection};
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,7 +85,7 @@ pub(super) struct RoundRobin(Turns);
 /// Of two servers at random the one with less load for its weight.
 pub(super) struct LeastLoaded(Turns);
 
-/// The server with the least load for its weight. Of several the one whose turn it is, or the next one.
+/// The server with the least load for its weight. Of several the one whose turn it is, or else any of them by weight.
 pub(super) struct LeastConnections(Turns);
 
 pub(super) struct NextTurn(Arc<RoundRobin>);
@@ -94,9 +95,10 @@ pub(super) struct LessLoaded(Arc<LeastLoaded>);
 /// From the least loaded server to the most loaded one, those not fit left out.
 pub(super) struct ByLoad {
     all: Arc<LeastConnections>,
-    begin: usize,
-    /// The load of the server given last, and how far it is from `begin`.
-    last: Option<(u64, usize)>,
+    /// The place whose turn it is.
+    turn: usize,
+    /// Places given before.
+    given: SmallVec<[usize; 4]>,
 }
 
 impl BackendSelection for RoundRobin {
@@ -162,9 +164,9 @@ impl BackendSelection for LeastConnections {
 
     fn iter(self: &Arc<Self>, _key: &[u8]) -> ByLoad {
         ByLoad {
-            begin: self.0.turn(),
+            turn: self.0.turn(),
             all: Arc::clone(self),
-            last: None,
+            given: SmallVec::new(),
         }
     }
 }
@@ -172,15 +174,35 @@ impl BackendSelection for LeastConnections {
 impl BackendIter for ByLoad {
     fn next(&mut self) -> Option<&Backend> {
         let turns = &self.all.0;
-        let (before, from) = turns.members.split_at_checked(self.begin)?;
-        let in_turn = from.iter().chain(before).enumerate();
-        let least = in_turn
-            .filter(|(_, member)| member.is_fit())
-            .map(|(distance, member)| (member.load_per_weight(), distance))
-            .filter(|standing| self.last.is_none_or(|last| *standing > last))
-            .min()?;
-        self.last = Some(least);
-        let at = (self.begin + least.1).checked_rem(turns.backends.len())?;
+        let load = |at: usize, member: &Member| {
+            let is_left = member.is_fit() && !self.given.contains(&at);
+            is_left.then(|| member.load_per_weight())
+        };
+        let mut least = turns
+            .members
+            .get(self.turn)
+            .and_then(|member| Some((load(self.turn, member)?, self.turn)));
+        // What those with the least load weigh together; 0 as long as the one whose turn it is is the least.
+        let mut weight = 0;
+        for (at, member) in turns.members.iter().enumerate().filter(|(at, _)| *at != self.turn) {
+            let Some(load) = load(at, member) else { continue };
+            match least {
+                Some((other, _)) if other < load => {}
+                Some((other, _)) if other == load && weight == 0 => {}
+                Some((other, _)) if other == load => {
+                    weight += member.weight();
+                    if rand::random_range(0..weight) < member.weight() {
+                        least = Some((load, at));
+                    }
+                }
+                _ => {
+                    weight = member.weight();
+                    least = Some((load, at));
+                }
+            }
+        }
+        let (_, at) = least?;
+        self.given.push(at);
         turns.backends.get(at)
     }
 }

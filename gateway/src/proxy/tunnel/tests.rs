@@ -91,7 +91,7 @@ fn head(version: Version, method: Method, fields: &[(&'static str, &'static str)
 
 #[test]
 fn only_a_websocket_is_an_upgrade() {
-    let asks = |version, method, fields: &[_]| Handshake::of(&head(version, method, fields)).unwrap().is_some();
+    let asks = |version, method, fields: &[_]| Handshake::of(&head(version, method, fields), true).unwrap().is_some();
     let good = &[("upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade")];
     assert!(asks(Version::HTTP_11, Method::GET, good));
     assert!(!asks(Version::HTTP_10, Method::GET, good));

@@ -1,6 +1,6 @@
 //! How a connection begins, how it ends for an error, and what has to be ignored (RFC 9113 §3.4, §5.4, §5.5, §7).
 
-use super::expect::Expect::{Alive, Answered, Closed, Connection};
+use super::expect::Expect::{Alive, Answered, Closed, Connection, NoPreface};
 use super::expect::{PROTOCOL, goes_away};
 use super::{Case, ECHO, HELD, Site, Start, TEXT};
 use crate::support::frames::{
@@ -51,13 +51,13 @@ const PREFACES: &[Case] = &[
         id: "3.4/4",
         what: "a preface with a wrong end is refused, with GOAWAY or without",
         run: |f, _| f.write(b"PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n"),
-        expect: Closed,
+        expect: NoPreface,
     },
     Case {
         id: "3.4/5",
         what: "bytes that are no preface at all are refused, with GOAWAY or without",
         run: |f, _| f.write(b"\x16\x03\x01\x00\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\r\n\r\nSM\r\n\r\n"),
-        expect: Closed,
+        expect: NoPreface,
     },
     Case {
         id: "3.4/6",
@@ -66,7 +66,7 @@ const PREFACES: &[Case] = &[
             f.write(PREFACE)?;
             f.send(PING, 0, 0, b"tidegate")
         },
-        expect: Closed,
+        expect: NoPreface,
     },
     Case {
         id: "3.4/7",
@@ -75,7 +75,7 @@ const PREFACES: &[Case] = &[
             f.write(PREFACE)?;
             f.get(1, host, TEXT)
         },
-        expect: Closed,
+        expect: NoPreface,
     },
     Case {
         id: "3.4/8",
@@ -84,7 +84,7 @@ const PREFACES: &[Case] = &[
             f.write(PREFACE)?;
             f.send(SETTINGS, ACK, 0, b"")
         },
-        expect: Closed,
+        expect: NoPreface,
     },
     Case {
         id: "3.4/9",
@@ -147,7 +147,7 @@ const ENDS: &[Case] = &[
             f.head_of(1)?;
             f.post(3, host, ECHO)?;
             f.head_of(3)?;
-            f.window(1, 0)?;
+            f.window(1, WINDOW_BYTES_MAX)?;
             f.wait(|event| matches!(event, Event::Reset { stream: 1, .. }))?;
             f.send(0, END_STREAM, 3, b"on it goes")?;
             let (bytes, _) = f.data_of(3)?;

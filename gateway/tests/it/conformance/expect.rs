@@ -1,11 +1,15 @@
 //! How a conversation has to end.
 //!
-//! Where the RFC leaves a server a choice, each of its ways is right here, and the variant says which they are. One
-//! choice is not left: RFC 9113 §5.4.1 lets a server close without GOAWAY, and a client that has done something wrong
-//! then cannot tell which. Only a wrong preface may be answered so, as §3.4 says in so many words.
+//! Where RFC 9113 leaves a server a choice, each of its ways is right here:
+//!
+//! - A stream error may be made one of the connection (§5.4.1), which then ends.
+//! - PROTOCOL_ERROR may stand for any other code (§5.4). RFC 7540 did not say so, and hyper makes much use of it.
+//!
+//! One choice is not left: §5.4.1 lets a server close without GOAWAY, and a client that has done something wrong then
+//! cannot tell what. Only a wrong preface may be answered so, as §3.4 says in so many words.
 
-use crate::support::frames::{Done, END_STREAM, Event, Frames, value};
-use crate::support::hpack::Block;
+use super::NOBODY;
+use crate::support::frames::{Done, Event, Frames, PING, value};
 use h2::Reason;
 
 /// How a conversation has to end.
@@ -13,8 +17,7 @@ use h2::Reason;
 pub(super) enum Expect {
     /// A connection error (§5.4.1): GOAWAY with one of these, and the end.
     Connection(&'static [Reason]),
-    /// A stream error on this stream (§5.4.2): RST_STREAM with one of these, and a connection that goes on. Or a
-    /// connection error, which an endpoint may always make of it (§5.4.1).
+    /// A stream error on this stream (§5.4.2): RST_STREAM with one of these, and a connection that goes on.
     Stream(u32, &'static [Reason]),
     /// A malformed request (§8.1.1): a stream error PROTOCOL_ERROR, or a response that says 400 before.
     Malformed(u32),
@@ -25,6 +28,8 @@ pub(super) enum Expect {
     Dead(u32),
     /// The end of the connection, with GOAWAY or without it.
     Closed,
+    /// No HTTP/2 at all: the end of the connection, whatever it says before, and no answer to a PING.
+    NoPreface,
     /// A whole response on this stream, with status 200, and a connection that goes on.
     Answered(u32),
     /// A connection that goes on: nothing was wrong.
@@ -51,6 +56,7 @@ impl Expect {
             }),
             Self::Dead(stream) => is_dead(frames, stream),
             Self::Closed => frames.rest().map(drop),
+            Self::NoPreface => speaks_nothing(frames),
             Self::Answered(stream) => {
                 frames.answered(stream, "200")?;
                 goes_on(frames)
@@ -72,9 +78,14 @@ fn ends(frames: &mut Frames, reasons: &[Reason]) -> Done {
     }
 }
 
+/// One of these, or the code that stands for all (§5.4).
+fn fits(reason: Reason, reasons: &[Reason]) -> bool {
+    reason == Reason::PROTOCOL_ERROR || reasons.contains(&reason)
+}
+
 /// The end, behind a GOAWAY that came.
 pub(super) fn goes_away(frames: &mut Frames, reason: Reason, reasons: &[Reason]) -> Done {
-    if !reasons.contains(&reason) {
+    if !fits(reason, reasons) {
         return Err(format!("GOAWAY {reason:?}, and not {reasons:?}"));
     }
     // What was under way may still come.
@@ -92,7 +103,7 @@ fn fails(frames: &mut Frames, stream: u32, reasons: &[Reason], is_error: fn(&str
             Event::Closed => return Err(format!("no GOAWAY and no RST_STREAM, and {reasons:?} was to come")),
             Event::Reset { stream: of, reason } if *of == stream => {
                 // Behind a whole response NO_ERROR asks the client to send no more (§8.1).
-                let is_right = reasons.contains(reason) || is_told && *reason == Reason::NO_ERROR;
+                let is_right = fits(*reason, reasons) || is_told && *reason == Reason::NO_ERROR;
                 return if is_right {
                     goes_on(frames)
                 } else {
@@ -116,18 +127,27 @@ fn fails(frames: &mut Frames, stream: u32, reasons: &[Reason], is_error: fn(&str
 
 /// Nothing on `stream` but what says that it is closed.
 fn is_dead(frames: &mut Frames, stream: u32) -> Done {
-    let closed = [Reason::STREAM_CLOSED, Reason::PROTOCOL_ERROR];
+    let closed = [Reason::STREAM_CLOSED];
     let from = frames.seen.len();
     let alive = goes_on(frames);
     for event in frames.seen[from..].to_vec() {
         match &event {
-            Event::GoAway { reason, .. } if closed.contains(reason) => return goes_away(frames, *reason, &closed),
-            Event::Reset { stream: of, reason } if *of == stream && closed.contains(reason) => {}
+            Event::GoAway { reason, .. } if fits(*reason, &closed) => return goes_away(frames, *reason, &closed),
+            Event::Reset { stream: of, reason } if *of == stream && fits(*reason, &closed) => {}
             event if event.stream() == Some(stream) => return Err(format!("{event} on a closed stream")),
             _ => {}
         }
     }
     alive
+}
+
+fn speaks_nothing(frames: &mut Frames) -> Done {
+    let payload = [0xa5; 8];
+    frames.send(PING, 0, 0, &payload)?;
+    if frames.rest_until(&payload)? {
+        return Err("PING is answered".to_owned());
+    }
+    Ok(())
 }
 
 fn is_alive_or(frames: &mut Frames, stream: u32) -> Done {
@@ -153,7 +173,7 @@ fn goes_on(frames: &mut Frames) -> Done {
     if frames.seen.iter().any(|event| event.stream() > Some(stream)) {
         return Ok(());
     }
-    // No windows are asked for, as it has no body, and no route.
-    frames.head(stream, END_STREAM, &Block::request("HEAD", "nobody.test", "/"))?;
-    frames.answered(stream, "404").map(drop)
+    // An answer without a body needs no window.
+    frames.get(stream, NOBODY, "/")?;
+    frames.answered(stream, "204").map(drop)
 }

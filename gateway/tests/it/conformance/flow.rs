@@ -2,7 +2,7 @@
 
 use super::expect::Expect::{Alive, Stream};
 use super::expect::{FLOW_CONTROL, FRAME_SIZE, PROTOCOL};
-use super::{Case, ECHO, HELD, Site, Start, TEXT};
+use super::{Case, ECHO, HELD, NOBODY, Site, Start, TEXT};
 use crate::support::frames::{
     DATA, Done, END_STREAM, Event, Frames, INITIAL_WINDOW_SIZE, PADDED, PAYLOAD_BYTES, WINDOW_BYTES, WINDOW_BYTES_MAX,
     WINDOW_UPDATE, frame, padded,
@@ -293,7 +293,7 @@ const TAKING: &[Case] = &[
         run: |f, host| {
             f.post(1, host, HELD)?;
             // In one go, before the gateway can make room.
-            let whole = frame(DATA, 0, 1, &[b'x'; PAYLOAD_BYTES]).repeat(8 * STREAM_FRAMES);
+            let whole = frame(DATA, 0, 1, &[b'x'; PAYLOAD_BYTES]).repeat(STREAM_FRAMES + 4);
             f.write(whole)
         },
         expect: Stream(1, &[Reason::FLOW_CONTROL_ERROR]),
@@ -324,7 +324,7 @@ const TAKING: &[Case] = &[
             let mut sent = 0;
             for stream in (1..).step_by(2).take(STREAMS as usize) {
                 f.post(stream, host, ECHO)?;
-                f.window(stream, 0)?;
+                f.window(stream, WINDOW_BYTES_MAX)?;
                 f.wait(|event| matches!(event, Event::Reset { .. }) && event.stream() == Some(stream))?;
                 pour(f, stream, 0, &[b'x'; PAYLOAD_BYTES], STREAM_FRAMES, &mut sent)?;
             }
@@ -338,8 +338,8 @@ const TAKING: &[Case] = &[
         run: |f, _| {
             let mut sent = 0;
             for stream in (1..).step_by(2).take(STREAMS as usize) {
-                f.post(stream, "nobody.test", "/")?;
-                f.answered(stream, "404")?;
+                f.post(stream, NOBODY, "/")?;
+                f.answered(stream, "204")?;
                 pour(f, stream, 0, &[b'x'; PAYLOAD_BYTES], STREAM_FRAMES, &mut sent)?;
             }
             Ok(())

@@ -42,6 +42,20 @@ const EXCHANGES: &[Case] = &[
         expect: Alive,
     },
     Case {
+        id: "8.1/13",
+        what: "so it is when the gateway itself answers that there is nothing",
+        run: |f, _| {
+            f.head(1, END_STREAM, &Block::request("HEAD", "missing.test", "/"))?;
+            let answer = f.answered(1, "404")?;
+            if answer.body.is_empty() {
+                Ok(())
+            } else {
+                Err(answer.text())
+            }
+        },
+        expect: Alive,
+    },
+    Case {
         id: "8.1/3",
         what: "POST brings a body and its trailers, and both come back",
         run: |f, host| {
@@ -153,6 +167,26 @@ const EXCHANGES: &[Case] = &[
             f.post(1, host, ECHO)?;
             f.send(DATA, 0, 1, b"x")?;
             f.head(1, END_STREAM, &Block::new().field("transfer-encoding", "chunked"))
+        },
+        expect: Malformed(1),
+    },
+    Case {
+        id: "8.1/14",
+        what: "trailers with a value that ends with a space are malformed",
+        run: |f, host| {
+            f.post(1, host, ECHO)?;
+            f.send(DATA, 0, 1, b"x")?;
+            f.head(1, END_STREAM, &Block::new().field("x-sum", "1 "))
+        },
+        expect: Malformed(1),
+    },
+    Case {
+        id: "8.1/15",
+        what: "trailers with a line's end in a value are malformed",
+        run: |f, host| {
+            f.post(1, host, ECHO)?;
+            f.send(DATA, 0, 1, b"x")?;
+            f.head(1, END_STREAM, &Block::new().field("x-sum", "1\r\nx-injected: 1"))
         },
         expect: Malformed(1),
     },

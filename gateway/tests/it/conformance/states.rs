@@ -6,7 +6,8 @@ use super::expect::Expect::{Alive, Connection, Dead, Stream};
 use super::expect::PROTOCOL;
 use super::{Case, ECHO, HELD, Site, Start, TEXT};
 use crate::support::frames::{
-    CONTINUATION, DATA, Done, END_HEADERS, END_STREAM, Event, Frames, PRIORITY, RST_STREAM, WINDOW_UPDATE, priority,
+    CONTINUATION, DATA, Done, END_HEADERS, END_STREAM, Event, Frames, PRIORITY, RST_STREAM, WINDOW_BYTES_MAX,
+    WINDOW_UPDATE, priority,
 };
 use crate::support::hpack::Block;
 use h2::Reason;
@@ -36,7 +37,7 @@ fn reset_here(f: &mut Frames, host: &str) -> Done {
 fn reset_there(f: &mut Frames, host: &str) -> Done {
     f.post(1, host, ECHO)?;
     f.head_of(1)?;
-    f.window(1, 0)?;
+    f.window(1, WINDOW_BYTES_MAX)?;
     f.wait(|event| matches!(event, Event::Reset { stream: 1, .. }))
         .map(drop)
 }

@@ -1,7 +1,7 @@
 //! What goes through unharmed: statuses, fields, bodies, trailers, and the pace of whoever takes them.
 
-use super::origin::{Origin, Visit, chunk};
 use super::{MODES, WAYS, all, fetch, get, pattern, rss_bytes, target};
+use crate::support::origin::{Origin, Visit, chunk};
 use crate::support::{Client, End, Protocol, Response, wait};
 use socket2::SockRef;
 use std::sync::Arc;

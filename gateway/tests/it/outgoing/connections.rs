@@ -1,7 +1,7 @@
 //! Connections to servers: kept, shared out, bounded, replaced when they are stale, and closed in the end.
 
-use super::origin::{Origin, Visit};
 use super::{MODES, Mode, all, all_with, fetch, get, outgoing, target};
+use crate::support::origin::{Origin, Visit};
 use crate::support::{Client, Gateway, Protocol, Raw, turn, wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! Requests that end early take their outgoing requests with them, and nobody else's.
 
-use super::origin::{Origin, Visit};
 use super::{MODES, Mode, P3_CONCURRENT, all, all_with, fetch, get, outgoing, target};
+use crate::support::origin::{Origin, Visit};
 use crate::support::streams::Streams;
 use crate::support::{Gateway, wait};
 use std::sync::Arc;

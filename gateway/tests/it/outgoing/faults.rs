@@ -1,11 +1,9 @@
 //! Servers that fail, and times that run out: the guest is told how, its client is never given a wrong answer, and the
 //! gateway goes on.
 
-use super::origin::{Origin, Visit};
 use super::{MODES, Mode, all, error, fetch, get, outgoing, pattern};
+use crate::support::origin::{Full, Origin, Visit, nowhere};
 use crate::support::{End, Gateway, wait};
-use socket2::{Domain, SockRef, Socket, Type};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// What a server sends instead of a whole answer, by the target it is asked for.
@@ -14,7 +12,7 @@ fn faulty(visit: &mut Visit) {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let close = match request.target.as_str() {
             "/closes" => "",
-            "/resets" => return reset(visit),
+            "/resets" => return visit.reset(),
             "/half-a-head" => "HTTP/1.1 200 OK\r\ncontent-le",
             "/no-http" => "SSH-2.0-OpenSSH_9.6\r\n\r\n",
             "/bad-field" => "HTTP/1.1 200 OK\r\nno colon here\r\ncontent-length: 2\r\n\r\nok",
@@ -34,9 +32,8 @@ fn faulty(visit: &mut Visit) {
             "/cut-length" => "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nabc",
             "/reset-in-body" => {
                 visit.raw.write("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nabc");
-                // As long as it is not read, a reset may overtake it.
-                wait::until_true("the client to have it", || unsent_bytes(visit) == 0);
-                return reset(visit);
+                visit.until_taken();
+                return visit.reset();
             }
             "/ok" => {
                 visit.raw.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
@@ -47,33 +44,6 @@ fn faulty(visit: &mut Visit) {
         visit.raw.write(close);
         return;
     }
-}
-
-fn reset(visit: &mut Visit) {
-    SockRef::from(visit.raw.tcp())
-        .set_linger(Some(Duration::ZERO))
-        .expect("a socket option");
-}
-
-/// Bytes written that the other side's system has not acknowledged.
-fn unsent_bytes(visit: &Visit) -> u64 {
-    let text = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells of its connections");
-    let hex = |address: SocketAddr| match address {
-        SocketAddr::V4(address) => {
-            let octets = address.ip().octets();
-            format!("{:08X}:{:04X}", u32::from_le_bytes(octets), address.port())
-        }
-        SocketAddr::V6(address) => panic!("{address}"),
-    };
-    let tcp = visit.raw.tcp();
-    let ends = (tcp.local_addr().map(hex), tcp.peer_addr().map(hex));
-    let (Ok(local), Ok(peer)) = ends else {
-        return 0;
-    };
-    let line = text.lines().find(|line| line.contains(&format!("{local} {peer}")));
-    let queue = line.and_then(|line| line.split_whitespace().nth(4));
-    let sent = queue.and_then(|queue| queue.split(':').next());
-    sent.map_or(0, |sent| u64::from_str_radix(sent, 16).expect("a number"))
 }
 
 #[test]
@@ -203,44 +173,10 @@ fn an_answer_before_the_body_is_passed_on() {
 
 #[test]
 fn nobody_listens_there() {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let url = format!("http://{}/", port.expect("an address"));
+    let url = format!("http://{}/", nowhere());
     let gateway = all(&["http://127.0.0.1:*"]).start();
     for mode in MODES {
         assert_eq!(error(&gateway, mode, &url, ""), "connection-refused", "{mode:?}");
-    }
-}
-
-/// A listener whose queue is full: Linux answers no further connection attempt.
-struct Full {
-    address: SocketAddr,
-    _listener: Socket,
-    _queued: Vec<TcpStream>,
-}
-
-impl Full {
-    fn start() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        listener
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .expect("a port is free");
-        listener.listen(0).expect("it can listen");
-        let address = listener.local_addr().expect("an address").as_socket().expect("of IP");
-        let mut queued = Vec::new();
-        wait::until("the queue to be full", || {
-            match TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-                Ok(stream) => {
-                    queued.push(stream);
-                    None
-                }
-                Err(_) => Some(()),
-            }
-        });
-        Self {
-            address,
-            _listener: listener,
-            _queued: queued,
-        }
     }
 }
 

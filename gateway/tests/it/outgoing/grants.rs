@@ -1,8 +1,8 @@
 //! Where a guest may go: by its grants, and by what a name server says of the names in them.
 
-use super::origin::Origin;
 use super::{MODES, Mode, P2_FRESH, P3_FRESH, add, all, error, fetch, outgoing};
 use crate::support::names::{NameServer, Says};
+use crate::support::origin::Origin;
 use crate::support::{Gateway, wait};
 use std::net::{Ipv4Addr, TcpListener};
 

@@ -1,14 +1,12 @@
 //! Servers behind TLS: verified before a byte of the request goes out, and spoken to in HTTP/2 where they offer it.
 
-use super::origin::Origin;
 use super::{MODES, all, error, fetch, get, outgoing};
-use crate::support::certs::{Authority, Pair};
+use crate::support::certs::Authority;
 use crate::support::gateway::Builder;
+use crate::support::origin::Origin;
 use crate::support::{Gateway, wait};
 use bytes::Bytes;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,22 +14,6 @@ use tokio::runtime::Runtime;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const UNTRUSTED: &str = "TLS-certificate-error";
-
-fn server(pair: &Pair, alpn: &[&str]) -> ServerConfig {
-    let certs = CertificateDer::pem_slice_iter(pair.cert.as_bytes());
-    let certs = certs.collect::<Result<Vec<_>, _>>().expect("the certificate is PEM");
-    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("the key is PEM");
-    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let builder = builder
-        .with_safe_default_protocol_versions()
-        .expect("ring has all versions");
-    let mut config = builder
-        .with_no_client_auth()
-        .with_single_cert(certs, key)
-        .expect("certificate and key belong together");
-    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    config
-}
 
 fn answering(tls: ServerConfig) -> Origin {
     Origin::start_tls(tls, |visit| {
@@ -52,9 +34,9 @@ fn trusting(authority: &Authority, builder: Builder) -> Gateway {
 #[test]
 fn a_server_is_what_its_certificate_says() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let good = answering(server(&authority.sign(&["localhost", "127.0.0.1"]), &["http/1.1"]));
-    let misnamed = answering(server(&authority.sign(&["other.example"]), &[]));
-    let unknown = answering(server(&stranger.sign(&["localhost", "127.0.0.1"]), &[]));
+    let good = answering(authority.sign(&["localhost", "127.0.0.1"]).server(&["http/1.1"]));
+    let misnamed = answering(authority.sign(&["other.example"]).server(&[]));
+    let unknown = answering(stranger.sign(&["localhost", "127.0.0.1"]).server(&[]));
     // It says something else before it has understood anything.
     let plain = Origin::start(|visit| {
         visit.raw.write("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
@@ -99,7 +81,7 @@ fn a_server_is_what_its_certificate_says() {
 #[test]
 fn a_tls_connection_is_kept_too() {
     let authority = Authority::new();
-    let origin = answering(server(&authority.sign(&["localhost"]), &["http/1.1"]));
+    let origin = answering(authority.sign(&["localhost"]).server(&["http/1.1"]));
     let gateway = trusting(&authority, all(&["https://localhost:*"]).set("workers", 1));
     let url = format!("https://localhost:{}/", origin.port());
     for mode in MODES {
@@ -191,7 +173,7 @@ fn http2_is_spoken_where_it_is_offered() {
     let authority = Authority::new();
     let pair = authority.sign(&["localhost"]);
     let (count, waited) = (8, MODES.len() * 8);
-    let origin = H2Origin::start(server(&pair, &["h2", "http/1.1"]), 0);
+    let origin = H2Origin::start(pair.server(&["h2", "http/1.1"]), 0);
     let gateway = trusting(&authority, all(&["https://localhost:*"]).set("workers", 1));
     let url = format!("https://localhost:{}/path?q", origin.address.port());
     for mode in MODES {
@@ -224,7 +206,7 @@ fn http2_is_spoken_where_it_is_offered() {
     is_shared(&origin);
 
     // None is answered before all are there: they share the connection.
-    let together = H2Origin::start(server(&pair, &["h2"]), waited);
+    let together = H2Origin::start(pair.server(&["h2"]), waited);
     let url = format!("https://localhost:{}/", together.address.port());
     let mut asked = Vec::new();
     for mode in MODES {

@@ -1,7 +1,7 @@
 //! What an outgoing request carries of the one it is made for: its trace, and how often it came by.
 
-use super::origin::{Origin, Received};
 use super::{MODES, Mode, all, target};
+use crate::support::origin::{Origin, Received};
 use crate::support::{Gateway, Response};
 use std::collections::BTreeSet;
 

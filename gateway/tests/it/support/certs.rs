@@ -4,7 +4,9 @@ use super::raw::Raw;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, ServerConfig, StreamOwned, SupportedProtocolVersion,
+};
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -76,9 +78,7 @@ impl Authority {
         let builder = builder.with_root_certificates(roots);
         let mut config = match pair {
             Some(pair) => {
-                let certs = CertificateDer::pem_slice_iter(pair.cert.as_bytes());
-                let certs = certs.collect::<Result<Vec<_>, _>>().expect("the certificate is PEM");
-                let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("the key is PEM");
+                let (certs, key) = pair.der();
                 builder
                     .with_client_auth_cert(certs, key)
                     .expect("certificate and key belong together")
@@ -98,6 +98,28 @@ impl Pair {
             .and_then(|()| fs::write(&key, &self.key))
             .expect("a pair can be written");
         (cert, key)
+    }
+
+    /// A server that shows it and speaks one of `alpn`.
+    pub(crate) fn server(&self, alpn: &[&str]) -> ServerConfig {
+        let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = builder
+            .with_safe_default_protocol_versions()
+            .expect("ring has all versions");
+        let (certs, key) = self.der();
+        let mut config = builder
+            .with_no_client_auth()
+            .with_single_cert(certs, key)
+            .expect("certificate and key belong together");
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        config
+    }
+
+    fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let certs = CertificateDer::pem_slice_iter(self.cert.as_bytes());
+        let certs = certs.collect::<Result<Vec<_>, _>>().expect("the certificate is PEM");
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("the key is PEM");
+        (certs, key)
     }
 }
 

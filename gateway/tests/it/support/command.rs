@@ -4,6 +4,7 @@ use super::wait;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -99,6 +100,8 @@ impl Lines {
 /// A command that runs until it is told to end; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
+    /// What a failed test calls it.
+    name: String,
     child: Child,
     pub(crate) stdout: Lines,
     pub(crate) stderr: Lines,
@@ -106,14 +109,18 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tidegate cannot be started");
+        let name = Path::new(command.get_program()).file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let stdout = Lines::gather(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::gather(child.stderr.take().expect("stderr is piped"));
-        Self { child, stdout, stderr }
+        Self {
+            name,
+            child,
+            stdout,
+            stderr,
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -133,7 +140,7 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        wait::until("the end of tidegate", || self.ended())
+        wait::until(format!("the end of {}", self.name), || self.ended())
     }
 }
 
@@ -145,7 +152,7 @@ impl Drop for Running {
         let _ = self.child.wait();
         if thread::panicking() {
             if let Ok(Some(status)) = ended {
-                eprintln!("---- tidegate had ended before: {status}");
+                eprintln!("---- {} had ended before: {status}", self.name);
             }
             let lines = self.stderr.all();
             let tail = lines
@@ -153,7 +160,7 @@ impl Drop for Running {
                 .skip(lines.len().saturating_sub(60))
                 .cloned()
                 .collect::<Vec<_>>();
-            eprintln!("---- stderr of tidegate\n{}\n----", tail.join("\n"));
+            eprintln!("---- stderr of {}\n{}\n----", self.name, tail.join("\n"));
         }
     }
 }

@@ -459,6 +459,18 @@ impl Frames {
         Ok(std::mem::take(&mut self.held))
     }
 
+    /// Reads whatever it is up to `end`; false where the connection ends without it.
+    pub(crate) fn rest_until(&mut self, end: &[u8]) -> Done<bool> {
+        loop {
+            if memchr::memmem::find(&self.held, end).is_some() {
+                return Ok(true);
+            }
+            if !self.more()? {
+                return Ok(false);
+            }
+        }
+    }
+
     /// More bytes into `held`; false at the end of the connection, a reset included.
     fn more(&mut self) -> Done<bool> {
         let mut bytes = [0; 16 * 1024];

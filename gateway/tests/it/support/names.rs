@@ -10,6 +10,8 @@ use std::thread::{self, JoinHandle};
 pub(crate) enum Says {
     /// This address, for so many seconds; of version 6 there is none.
     Address(Ipv4Addr, u32),
+    /// Two of them.
+    Both([Ipv4Addr; 2], u32),
     /// This response code (RFC 1035 §4.1.1).
     Code(u8),
     Nothing,
@@ -92,15 +94,18 @@ fn question(message: &[u8]) -> (String, u16, usize) {
 }
 
 fn reply(question: &[u8], kind: u16, says: Says) -> Option<Vec<u8>> {
-    let (code, found) = match says {
+    let (code, found, ttl) = match says {
         Says::Nothing => return None,
-        Says::Code(code) => (code, None),
-        Says::Address(address, ttl) => (0, (kind == A).then_some((address, ttl))),
+        Says::Code(code) => (code, Vec::new(), 0),
+        Says::Address(address, ttl) => (0, vec![address], ttl),
+        Says::Both(both, ttl) => (0, both.to_vec(), ttl),
     };
+    let found = if kind == A { found } else { Vec::new() };
+    let count = u8::try_from(found.len()).expect("few addresses");
     let mut message = question.to_vec();
     // An authoritative response with one question and as many answers; the identifier stays.
-    message[2..12].copy_from_slice(&[0x84, code, 0, 1, 0, u8::from(found.is_some()), 0, 0, 0, 0]);
-    if let Some((address, ttl)) = found {
+    message[2..12].copy_from_slice(&[0x84, code, 0, 1, 0, count, 0, 0, 0, 0]);
+    for address in found {
         // The name of the question, type A, class IN.
         message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1]);
         message.extend_from_slice(&ttl.to_be_bytes());

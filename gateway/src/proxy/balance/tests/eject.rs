@@ -34,7 +34,7 @@ async fn a_server_that_fails_is_left_out_and_comes_back() {
     let made = Made::weighing(&[1, 1, 1], FAILURES);
     assert!(fail(&made, 3, 2));
     let text = made.metrics.render();
-    let series = "tidegate_upstream_server_ejections_total{upstream=\"api\",server=\"10.0.0.3:80\"} 1";
+    let series = "tidegate_upstream_ejections_total{upstream=\"api\",server=\"10.0.0.3:80\"} 1";
     assert!(text.contains(series), "{text}");
 }
 

@@ -219,7 +219,7 @@ async fn a_check_has_its_time_and_reads_no_more_than_it_needs() {
 }
 
 #[tokio::test]
-async fn each_server_is_asked_and_those_that_come_later_too() {
+async fn each_server_is_asked_at_once_and_by_itself() {
     let (good, bad) = (Origin::start(GOOD).await, Origin::start(BAD).await);
     let table = format!(
         "servers = [\"{}\", \"{}\"]\nhealth = {{ path = \"/\", interval = \"1h\", unhealthy_after = 1 }}",

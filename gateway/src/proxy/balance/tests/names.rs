@@ -138,6 +138,30 @@ async fn an_address_is_one_server_however_often_it_is_named() {
 }
 
 #[tokio::test]
+async fn a_server_that_comes_is_checked_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (server, answer) = name_server(&[1]).await;
+    let health = "health = { tcp = true, interval = \"1h\", unhealthy_after = 1 }";
+    let made = made(&format!("[\"api.test:{port}\"]"), health, &server);
+    until("it is found and asked", || {
+        numbers(&made) == [1] && listener_was_asked(&listener)
+    })
+    .await;
+    // Nobody listens there.
+    say(&answer, Some(&[1, 2]));
+    let standing = || -> Vec<bool> { made.members().iter().map(|member| member.is_healthy()).collect() };
+    until("it is found not to be there", || standing() == [true, false]).await;
+}
+
+fn listener_was_asked(listener: &TcpListener) -> bool {
+    matches!(
+        tokio::task::unconstrained(listener.accept()).now_or_never(),
+        Some(Ok(_))
+    )
+}
+
+#[tokio::test]
 async fn idle_connections_of_a_server_that_is_gone_are_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

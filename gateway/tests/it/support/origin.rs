@@ -1,7 +1,9 @@
 //! Scripted servers: each connection is a thread that does what its test says, byte by byte.
 
-use crate::support::{End, Raw, Response};
+use super::raw::{End, Raw, Response};
+use super::wait;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,8 +14,8 @@ use std::time::Duration;
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A server of 127.0.0.1.
-pub(super) struct Origin {
-    pub(super) address: SocketAddr,
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -30,31 +32,31 @@ struct Shared {
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Received {
-    pub(super) method: String,
-    pub(super) target: String,
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) target: String,
     /// Names in lower case.
-    pub(super) fields: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
-    pub(super) trailers: Vec<(String, String)>,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 /// One connection of a client.
-pub(super) struct Visit {
-    pub(super) raw: Raw,
+pub(crate) struct Visit {
+    pub(crate) raw: Raw,
     shared: Arc<Shared>,
 }
 
 impl Received {
     /// All values of a field.
-    pub(super) fn fields(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn fields(&self, name: &str) -> Vec<&str> {
         let named = self.fields.iter().filter(|(known, _)| known == name);
         named.map(|(_, value)| value.as_str()).collect()
     }
 
     /// A field that is there once.
     #[track_caller]
-    pub(super) fn field(&self, name: &str) -> &str {
+    pub(crate) fn field(&self, name: &str) -> &str {
         let [value] = self.fields(name)[..] else {
             panic!("{name} is not there once: {self:?}");
         };
@@ -63,17 +65,17 @@ impl Received {
 }
 
 impl Origin {
-    pub(super) fn start(script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Self {
         Self::start_with(None, script)
     }
 
     /// Over TLS.
-    pub(super) fn start_tls(tls: ServerConfig, script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start_tls(tls: ServerConfig, script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Self {
         Self::start_with(Some(Arc::new(tls)), script)
     }
 
     /// Answers every request with these bytes.
-    pub(super) fn answering(answer: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::start(move |visit| {
             while visit.request().is_some() {
@@ -83,7 +85,7 @@ impl Origin {
     }
 
     /// Takes requests and says nothing, until its clients are gone.
-    pub(super) fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self::start(|visit| {
             visit.request();
             visit.until_closed();
@@ -120,51 +122,51 @@ impl Origin {
         }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// A grant for it and nothing else.
-    pub(super) fn grant(&self) -> String {
+    pub(crate) fn grant(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Connections so far.
-    pub(super) fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
     /// Connections whose script is not over.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
     }
 
     /// The most connections there were at once.
-    pub(super) fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.shared.most.load(Ordering::SeqCst)
     }
 
     /// Bytes that [`Visit::write_forever`] got rid of.
-    pub(super) fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         self.shared.written.load(Ordering::SeqCst)
     }
 
     /// The requests so far.
-    pub(super) fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
 
-    pub(super) fn received_count(&self) -> usize {
+    pub(crate) fn received_count(&self) -> usize {
         self.shared.received.lock().unwrap().len()
     }
 
     /// The latest request.
     #[track_caller]
-    pub(super) fn last(&self) -> Received {
+    pub(crate) fn last(&self) -> Received {
         self.received().pop().expect("a request came")
     }
 }
@@ -206,7 +208,7 @@ fn raw(stream: TcpStream, tls: Option<Arc<ServerConfig>>) -> Raw {
 
 impl Visit {
     /// The next request with its body; `None` where the connection ends first.
-    pub(super) fn request(&mut self) -> Option<Received> {
+    pub(crate) fn request(&mut self) -> Option<Received> {
         let mut request = self.head()?;
         let mut body = Response {
             status: 200,
@@ -230,7 +232,7 @@ impl Visit {
     }
 
     /// The next request's head, its body still to be read.
-    pub(super) fn head(&mut self) -> Option<Received> {
+    pub(crate) fn head(&mut self) -> Option<Received> {
         let bytes = self.raw.take_until(b"\r\n\r\n")?;
         let mut space = [httparse::EMPTY_HEADER; 64];
         let mut parsed = httparse::Request::new(&mut space);
@@ -254,17 +256,50 @@ impl Visit {
     }
 
     /// Waits until the client has closed the connection.
-    pub(super) fn until_closed(&mut self) {
+    pub(crate) fn until_closed(&mut self) {
         self.raw.rest();
     }
 
+    /// Waits until all that was written has arrived: a reset may overtake what has not.
+    pub(crate) fn until_taken(&mut self) {
+        wait::until_true("the client's system to have it", || self.unsent_bytes() == 0);
+    }
+
+    /// Bytes written that the other side's system has not acknowledged.
+    fn unsent_bytes(&self) -> u64 {
+        let text = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells of its connections");
+        let hex = |address: SocketAddr| match address {
+            SocketAddr::V4(address) => {
+                let octets = address.ip().octets();
+                format!("{:08X}:{:04X}", u32::from_le_bytes(octets), address.port())
+            }
+            SocketAddr::V6(address) => panic!("{address}"),
+        };
+        let tcp = self.raw.tcp();
+        let ends = (tcp.local_addr().map(hex), tcp.peer_addr().map(hex));
+        let (Ok(local), Ok(peer)) = ends else {
+            return 0;
+        };
+        let line = text.lines().find(|line| line.contains(&format!("{local} {peer}")));
+        let queue = line.and_then(|line| line.split_whitespace().nth(4));
+        let sent = queue.and_then(|queue| queue.split(':').next());
+        sent.map_or(0, |sent| u64::from_str_radix(sent, 16).expect("a number"))
+    }
+
+    /// Makes the connection's end a reset (RST) in the place of a FIN.
+    pub(crate) fn reset(&mut self) {
+        SockRef::from(self.raw.tcp())
+            .set_linger(Some(Duration::ZERO))
+            .expect("a socket option");
+    }
+
     /// One chunk of a chunked body.
-    pub(super) fn chunk(&mut self, data: &[u8]) {
+    pub(crate) fn chunk(&mut self, data: &[u8]) {
         self.raw.write(chunk(data));
     }
 
     /// Chunks without end, until the client is gone.
-    pub(super) fn write_forever(&mut self) {
+    pub(crate) fn write_forever(&mut self) {
         let piece = chunk(&[b'x'; 16 * 1024]);
         while self.raw.try_write(&piece).is_ok() {
             self.shared.written.fetch_add(piece.len(), Ordering::SeqCst);
@@ -272,8 +307,47 @@ impl Visit {
     }
 }
 
+/// A listener whose queue is full: Linux answers no further connection attempt.
+pub(crate) struct Full {
+    pub(crate) address: SocketAddr,
+    _listener: Socket,
+    _queued: Vec<TcpStream>,
+}
+
+impl Full {
+    pub(crate) fn start() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        listener
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .expect("a port is free");
+        listener.listen(0).expect("it can listen");
+        let address = listener.local_addr().expect("an address").as_socket().expect("of IP");
+        let mut queued = Vec::new();
+        wait::until("the queue to be full", || {
+            match TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+                Ok(stream) => {
+                    queued.push(stream);
+                    None
+                }
+                Err(_) => Some(()),
+            }
+        });
+        Self {
+            address,
+            _listener: listener,
+            _queued: queued,
+        }
+    }
+}
+
+/// An address where nobody listens.
+pub(crate) fn nowhere() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it has an address")
+}
+
 /// As a body's chunk (RFC 9112 §7.1).
-pub(super) fn chunk(data: &[u8]) -> Vec<u8> {
+pub(crate) fn chunk(data: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{:x}\r\n", data.len()).into_bytes();
     bytes.extend_from_slice(data);
     bytes.extend_from_slice(b"\r\n");

@@ -1,0 +1,168 @@
+//! nginx with TLS behind the gateway: whom the gateway believes, and whom it says it is.
+
+use super::one;
+use super::programs::Nginx;
+use crate::support::certs::{Authority, Pair};
+use crate::support::{Gateway, Response};
+use std::fs;
+
+const SAYS: &str = "location / { return 200 '$server_protocol|$ssl_server_name|$ssl_client_verify|$ssl_client_s_dn'; }";
+
+/// nginx with this certificate; `more` is further directives, in which `{folder}/clients.pem` is `clients`.
+fn nginx(listen: &str, pair: &Pair, clients: &str, more: &str) -> Nginx {
+    let server = format!("ssl_certificate {{folder}}/cert.pem; ssl_certificate_key {{folder}}/key.pem; {more} {SAYS}");
+    let files = [
+        ("cert.pem", pair.cert.as_bytes()),
+        ("key.pem", pair.key.as_bytes()),
+        ("clients.pem", clients.as_bytes()),
+    ];
+    Nginx::start_with(listen, &server, &files)
+}
+
+#[track_caller]
+fn get(gateway: &Gateway, path: &str) -> Response {
+    gateway.get("any", path)
+}
+
+#[track_caller]
+fn says(gateway: &Gateway, path: &str, what: &str) {
+    let answer = get(gateway, path);
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (200, what),
+        "{path}: {answer:?}"
+    );
+}
+
+#[test]
+fn a_certificate_must_be_for_the_name_and_from_an_authority_that_is_trusted() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let by_name = nginx("ssl http2", &authority.sign(&["api.internal"]), "", "");
+    let by_address = nginx("ssl", &authority.sign(&["127.0.0.1"]), "", "");
+    let builder = Gateway::with();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let ca = authority.write(builder.folder()).display().to_string();
+    let other = stranger.write(elsewhere.path()).display().to_string();
+    let name = "server_name = 'api.internal'";
+    let gateway = builder
+        .upstream(
+            "named",
+            &one(by_name.address, &format!("tls = {{ ca = '{ca}', {name} }}")),
+        )
+        .upstream(
+            "h1",
+            &one(
+                by_name.address,
+                &format!("protocol = 'http1', tls = {{ ca = '{ca}', {name} }}"),
+            ),
+        )
+        .upstream(
+            "h2",
+            &one(
+                by_name.address,
+                &format!("protocol = 'h2', tls = {{ ca = '{ca}', {name} }}"),
+            ),
+        )
+        .upstream(
+            "no-h2",
+            &one(by_address.address, &format!("protocol = 'h2', tls = {{ ca = '{ca}' }}")),
+        )
+        .upstream("address", &one(by_address.address, &format!("tls = {{ ca = '{ca}' }}")))
+        .upstream(
+            "wrong-name",
+            &one(
+                by_name.address,
+                &format!("tls = {{ ca = '{ca}', server_name = 'www.internal' }}"),
+            ),
+        )
+        .upstream(
+            "wrong-address",
+            &one(by_name.address, &format!("tls = {{ ca = '{ca}' }}")),
+        )
+        .upstream(
+            "stranger",
+            &one(by_name.address, &format!("tls = {{ ca = '{other}', {name} }}")),
+        )
+        .upstream("system", &one(by_name.address, &format!("tls = {{ {name} }}")))
+        .upstream("plain", &one(by_address.address, ""))
+        .route("{ path = '/named', upstream = 'named' }")
+        .route("{ path = '/h1', upstream = 'h1' }")
+        .route("{ path = '/h2', upstream = 'h2' }")
+        .route("{ path = '/no-h2', upstream = 'no-h2' }")
+        .route("{ path = '/address', upstream = 'address' }")
+        .route("{ path = '/wrong-name', upstream = 'wrong-name' }")
+        .route("{ path = '/wrong-address', upstream = 'wrong-address' }")
+        .route("{ path = '/stranger', upstream = 'stranger' }")
+        .route("{ path = '/system', upstream = 'system' }")
+        .route("{ path = '/plain', upstream = 'plain' }")
+        .start();
+    says(&gateway, "/named", "HTTP/2.0|api.internal||");
+    says(&gateway, "/h1", "HTTP/1.1|api.internal||");
+    says(&gateway, "/h2", "HTTP/2.0|api.internal||");
+    // An address is no name that SNI could carry (RFC 6066 §3).
+    says(&gateway, "/address", "HTTP/1.1|||");
+    for path in ["/no-h2", "/wrong-name", "/wrong-address", "/stranger", "/system"] {
+        let answer = get(&gateway, path);
+        answer.is_fault(502, "upstream-tls");
+    }
+    let answer = get(&gateway, "/plain");
+    assert!(
+        answer.status == 400 && answer.text().contains("plain HTTP request"),
+        "{answer:?}"
+    );
+    let log = gateway.metric("tidegate_upstream_failures_total", &[("code", "upstream-tls")]);
+    assert!(log >= 5.0, "{log}");
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_not_spoken_to() {
+    let plain = Nginx::start("location / { return 200 plain; }");
+    let gateway = Gateway::with()
+        .upstream("plain", &one(plain.address, "tls = {}"))
+        .route("{ upstream = 'plain' }")
+        .start();
+    get(&gateway, "/").is_fault(502, "upstream-tls");
+}
+
+#[test]
+fn nginx_may_ask_for_a_client_certificate() {
+    let (authority, clients, stranger) = (Authority::new(), Authority::new(), Authority::new());
+    let builder = Gateway::with();
+    let ca = authority.write(builder.folder()).display().to_string();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let trusted = fs::read_to_string(clients.write(elsewhere.path())).unwrap();
+    let ask = "ssl_verify_client on; ssl_client_certificate {folder}/clients.pem;";
+    let strict = nginx("ssl", &authority.sign(&["127.0.0.1"]), &trusted, ask);
+    let pair = |authority: &Authority, name: &str| {
+        let (cert, key) = authority.sign(&["gateway.internal"]).write(builder.folder(), name);
+        format!("cert = '{}', key = '{}'", cert.display(), key.display())
+    };
+    let (own, strange) = (pair(&clients, "own"), pair(&stranger, "strange"));
+    let gateway = builder
+        .upstream("with", &one(strict.address, &format!("tls = {{ ca = '{ca}', {own} }}")))
+        .upstream("without", &one(strict.address, &format!("tls = {{ ca = '{ca}' }}")))
+        .upstream(
+            "stranger",
+            &one(strict.address, &format!("tls = {{ ca = '{ca}', {strange} }}")),
+        )
+        .route("{ path = '/with', upstream = 'with' }")
+        .route("{ path = '/without', upstream = 'without' }")
+        .route("{ path = '/stranger', upstream = 'stranger' }")
+        .start();
+    let answer = get(&gateway, "/with");
+    assert!(
+        answer.status == 200 && answer.text().starts_with("HTTP/1.1||SUCCESS|"),
+        "{answer:?}"
+    );
+    // nginx ends the handshake well and then says what it misses.
+    let answer = get(&gateway, "/without");
+    assert!(
+        answer.status == 400 && answer.text().contains("No required SSL certificate"),
+        "{answer:?}"
+    );
+    let answer = get(&gateway, "/stranger");
+    assert!(
+        answer.status == 400 && answer.text().contains("SSL certificate error"),
+        "{answer:?}"
+    );
+}
