@@ -19,6 +19,7 @@ mod dial;
 mod endpoint;
 mod error;
 mod exchange;
+mod length;
 mod lookup;
 mod policy;
 mod pool;

@@ -116,7 +116,8 @@ impl Target {
     /// Answers one request, changed by `edits` before it leaves the gateway's hands.
     async fn handle(&self, mut request: Request<Body>, cx: RequestCx, edits: &Edits) -> Result<Response<Body>, Fault> {
         if let Self::Upstream(upstream, how) = self {
-            return upstream.forward(request, &cx, how.deadlines, how.websocket, edits).await;
+            // Apart, so that other targets' requests have no room for all that may happen on the way to a server.
+            return Box::pin(upstream.forward(request, &cx, how.deadlines, how.websocket, edits)).await;
         }
         if request.method() == Method::CONNECT {
             // An extended CONNECT (RFC 8441) for what only a tunnel serves.

@@ -1,7 +1,7 @@
 //! What the gateway says about itself: its own log, the access log, and its metrics.
 //!
 //! Nothing here waits on the request path: a counter is an atomic whose handle was resolved when the
-//! snapshot was built, and an access-log line is a move into a bounded queue.
+//! snapshot was built, and an access-log line is text in a bounded buffer.
 
 pub(crate) mod access;
 pub(crate) mod log;

@@ -203,7 +203,8 @@ impl Gateway {
             AccessLogConfig::Off => Sink::Off,
             AccessLogConfig::File(path) => Sink::File(path.clone()),
         };
-        let (access, access_writer) = AccessLog::start(sink, Query::default(), metrics.gateway().access_log.clone())?;
+        let access_metrics = metrics.gateway().access_log.clone();
+        let (access, access_writer) = AccessLog::start(sink, Query::default(), workers, access_metrics)?;
         let doors = Doors::open(workers, &current, &access, &metrics, settings.dev)?;
         let token = Token::open(&settings.data_dir)?;
         let plan = doors.prepare(&config.listeners)?;

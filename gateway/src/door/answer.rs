@@ -124,27 +124,27 @@ impl Drop for Exchange {
             route.metrics.finished(self.status, duration, bytes_in, self.bytes_out);
         }
         let outcome = self.outcome();
-        let Some(asked) = self.asked.take() else { return };
+        let Some(asked) = &self.asked else { return };
         let client = self.cx.client();
-        self.access.write(Record {
+        self.access.write(&Record {
             time: SystemTime::now(),
             id: self.cx.id().as_u128(),
             trace: None,
             client: client.address,
-            method: asked.method,
+            method: asked.method.as_str(),
             scheme: if client.tls { "https" } else { "http" },
             version: asked.version,
-            host: asked.host,
-            uri: asked.uri,
-            user_agent: asked.user_agent,
+            host: asked.host.as_ref().map(HeaderValue::as_bytes),
+            uri: &asked.uri,
+            user_agent: asked.user_agent.as_ref().map(HeaderValue::as_bytes),
             status: self.status,
             bytes_in,
             bytes_out: self.bytes_out,
             head: self.head,
             duration,
-            route: self.route.as_ref().map(|route| Arc::clone(&route.name)),
-            component: self.route.as_ref().and_then(|route| route.target.component().cloned()),
-            server: self.cx.server().cloned(),
+            route: self.route.as_ref().map(|route| &*route.name),
+            component: self.route.as_ref().and_then(|route| route.target.component()).map(|name| &**name),
+            server: self.cx.server().map(|server| &**server),
             outcome,
         });
     }

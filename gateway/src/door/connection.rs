@@ -223,10 +223,33 @@ where
     B: http_body::Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let Some(leaving) = connection.take_leaving() else { return };
+    let Some(leaving) = connection.take_leaving() else {
+        return linger(connection, serving.into_parts().io).await;
+    };
     connection.enter(Phase::Tunnel);
     let (stream, early) = take_down(serving).into_tunnel();
-    until_killed(connection, leaving.run(Upgrade::new(stream, early))).await;
+    let mut running = pin!(leaving.run(Upgrade::new(stream, early)));
+    // What is stopped before the connection is killed ends by itself, and then knows what it has carried.
+    poll_fn(|cx| {
+        connection.register(cx.waker());
+        match running.as_mut().poll(cx) {
+            Poll::Pending if connection.ordered() == Order::Kill => Poll::Ready(()),
+            polled => polled,
+        }
+    })
+    .await;
+}
+
+/// Takes what the client still sends of a body that nobody wanted, behind an answer that is out. Closed with bytes unread
+/// a connection is reset, and a client that only hears of the reset loses the answer (RFC 9112 §9.6).
+async fn linger<S: AsyncRead + Unpin>(connection: &Connection, mut io: DoorIo<S>) {
+    if !io.is_in_body() {
+        return;
+    }
+    connection.enter(Phase::Tunnel);
+    let rest = until_killed(connection, poll_fn(|cx| io.poll_discard(cx)));
+    // Whoever is not done by then is not waiting for the answer.
+    let _ = tokio::time::timeout(limits::LINGER_TIME, rest).await;
 }
 
 /// Frees all that hyper has for a connection that only waits. A function, so that none of it stays behind in a variable

@@ -261,6 +261,27 @@ impl<S: AsyncRead + Unpin> DoorIo<S> {
         poll_more(&mut self.stream, &mut self.held, cx).map_ok(drop)
     }
 
+    /// Whether a request's body is not complete.
+    pub(super) fn is_in_body(&self) -> bool {
+        let state = self.guard.as_ref().map(Guard::state);
+        matches!(state, Some(Where::InBody { .. }))
+    }
+
+    /// Reads and forgets, to the end of the body or of the stream.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.is_in_body() {
+            if ready!(poll_more(&mut self.stream, &mut self.held, cx))? == 0 {
+                break;
+            }
+            if let Some(guard) = &mut self.guard {
+                // What is left is a part of a chunk's framing.
+                let passed = guard.scan(&self.held).pass;
+                self.held.drain(..passed);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Whether the next byte would begin a request.
     fn is_between_requests(&self) -> bool {
         self.held.is_empty()

@@ -199,7 +199,10 @@ impl Connection {
 
     /// A task was made for an HTTP/2 stream.
     pub(super) fn spawned(&self, stream: AbortHandle) {
-        self.spawned.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+        let mut spawned = self.spawned.lock().unwrap_or_else(PoisonError::into_inner);
+        // A stream that became a tunnel has a second task, which no request takes out.
+        spawned.retain(|known| !known.is_finished());
+        spawned.push(stream);
     }
 
     /// The stream whose task this is called in.

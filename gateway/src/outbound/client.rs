@@ -8,10 +8,10 @@ use super::policy::{Policy, Reach};
 use super::pool::Pool;
 use super::response::ResponseBody;
 use super::upload::Upload;
-use super::{Outbound, SendError, Timeouts};
+use super::{Outbound, SendError, Timeouts, length};
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{Method, Request, Response};
 use http_body::Body;
 use std::error::Error;
 use std::fmt;
@@ -124,29 +124,12 @@ fn check_fields<B: Body>(request: &mut Request<B>) -> Result<(), SendError> {
     if headers.get(TE).is_some_and(|te| te != "trailers") {
         headers.remove(TE);
     }
-    let Some(length) = content_length(headers)? else {
+    let Some(length) = length::content_length(headers)? else {
         return Ok(());
     };
     match exact {
         Some(exact) if exact != length => Err(SendError::Fields("Content-Length is not the length of the body")),
         _ => Ok(()),
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default();
-    let length = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten();
-    match (length, values.next()) {
-        (Some(length), None) => Ok(Some(length)),
-        _ => Err(SendError::Fields("Content-Length is repeated or not a number")),
     }
 }
 

@@ -110,10 +110,10 @@ impl SendError {
             Self::of_parse(error)
         } else if let Some(refused) = refused(&error) {
             // What the guard on the connection did not let through.
-            if refused.is_size() {
-                Self::HeadTooLarge(error)
-            } else {
-                Self::Protocol(error)
+            match refused {
+                BadResponse::Upgrade => Self::Upgrade,
+                size if size.is_size() => Self::HeadTooLarge(error),
+                _ => Self::Protocol(error),
             }
         } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() || io_kind(&error).is_some()
         {

@@ -5,7 +5,7 @@ use super::destination::{Target, to_origin_form};
 use super::response::{self, ResponseBody};
 use super::upload::{Progress, Upload};
 use super::tunnel::Tunnel;
-use super::{SendError, Timeouts};
+use super::{SendError, Timeouts, length};
 use crate::http::guard::response::Asked;
 use crate::limits;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use hyper::client::conn::TrySendError;
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -164,6 +164,7 @@ where
         Connection::H1(connection) => for_h1(connection, &mut request),
         Connection::H2(_) => for_h2(target, &mut request),
     };
+    let prepared = prepared.and_then(|()| length::make_plain(request.headers_mut()));
     if let Err(error) = prepared {
         return Outcome::Failed(error);
     }
@@ -179,7 +180,7 @@ where
                 is_head: request.method() == Method::HEAD,
                 may_upgrade: manner.upgrades,
             });
-            let answer = connection.sender.try_send_request(request);
+            let answer = pin!(connection.sender.try_send_request(request));
             let flight = Flight {
                 lease: Some(Held::Own(connection)),
                 upload,
@@ -192,7 +193,7 @@ where
         }
         Connection::H2(stream) => match start(stream) {
             Some((mut sender, lease)) => {
-                let answer = sender.try_send_request(request);
+                let answer = pin!(sender.try_send_request(request));
                 let flight = Flight {
                     lease: Some(Held::Shared(lease)),
                     upload,
@@ -263,13 +264,12 @@ fn for_h2<B>(target: &Target, request: &mut Request<Upload<B>>) -> Result<(), Se
 }
 
 async fn head<B>(
-    answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>>,
+    mut answer: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>>>,
     mut flight: Flight,
     sent_at: Instant,
     timeouts: &Timeouts,
     manner: Manner,
 ) -> Outcome<B> {
-    let mut answer = pin!(answer);
     let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Ok(answer)),
         Poll::Pending => {

@@ -1,7 +1,7 @@
 //! The response as it is handed on: its head without what concerns one connection only, and its body.
 
-use super::SendError;
 use super::exchange::Flight;
+use super::{SendError, length};
 use crate::http::hop;
 use bytes::Bytes;
 use http::{Version, response};
@@ -12,9 +12,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Removes the fields that concern this connection alone (RFC 9110 §7.6.1). Whether the server keeps it open.
+/// Removes the fields that concern this connection alone (RFC 9110 §7.6.1), and writes the length plainly. Whether the server keeps it open.
 pub(super) fn clean(head: &mut response::Parts) -> bool {
     let said = hop::strip(&mut head.headers, |_| false);
+    // The guard, or HTTP/2, has seen to it that it is a number.
+    let _ = length::make_plain(&mut head.headers);
     head.version != Version::HTTP_10 && !said.closes
 }
 

@@ -18,7 +18,7 @@ use http_body::Body as _;
 use smallvec::SmallVec;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ impl Upstream {
                 headers::response(&mut head, &back);
                 handshake.finish(&mut head.headers);
                 let answer = Response::from_parts(head, body);
-                cx.upgrade(tunnel::after(tunnel, load, in_flight));
+                cx.upgrade(tunnel::after(tunnel, load, in_flight, cx.clone()));
                 // From here on its idle time bounds it.
                 call.set_deadlines(None, None);
                 Ok(answer)
@@ -160,15 +160,15 @@ impl Sending<'_> {
         let mut request = Request::from_parts(head, body);
         let mut tried: SmallVec<[Arc<Server>; 2]> = SmallVec::new();
         if !upstream.balancer.is_known() {
-            self.unless_stopped(upstream.balancer.known(upstream.timeouts.connect)).await?;
+            let known = pin!(upstream.balancer.known(upstream.timeouts.connect));
+            self.unless_stopped(known).await?;
         }
         loop {
             let Some(server) = upstream.balancer.pick(&self.key, &tried) else {
                 return Err(upstream.refuse(UpstreamFault::Unavailable, "no server is healthy"));
             };
             let (load, sent_at) = (server.take(), Instant::now());
-            let attempt = Transport::send(&*server.endpoint, request, &upstream.timeouts, self.manner);
-            let (again, error) = match self.unless_stopped(attempt).await? {
+            let (again, error) = match self.attempt(&server, request).await? {
                 Attempt::Response(response) => {
                     server.ejection.succeeded();
                     let time = sent_at.elapsed();
@@ -197,9 +197,14 @@ impl Sending<'_> {
         }
     }
 
+    async fn attempt(&self, server: &Server, request: Request<Body>) -> Result<Attempt<Body>, Fault> {
+        let timeouts = &self.upstream.timeouts;
+        let attempt = pin!(Transport::send(&*server.endpoint, request, timeouts, self.manner));
+        self.unless_stopped(attempt).await
+    }
+
     /// What `future` gives, unless the request has to stop first: then it is dropped, which breaks the exchange off.
-    async fn unless_stopped<F: Future>(&self, future: F) -> Result<F::Output, Fault> {
-        let mut future = pin!(future);
+    async fn unless_stopped<F: Future>(&self, mut future: Pin<&mut F>) -> Result<F::Output, Fault> {
         poll_fn(|cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));

@@ -62,10 +62,12 @@ impl Checks {
         let time = self.config.timeout;
         // What is left over from the check before would say that the server was well then.
         member.probe.close_idle(Duration::ZERO);
+        // The parts of a check have no time of their own: what they would end is ended before.
+        let patience = time.saturating_mul(2);
         let answer = async {
             match &self.config.check {
-                HealthProbe::Tcp => Ok(member.probe.reach(time).await?),
-                HealthProbe::Http { path, host } => get(member, path, host.as_ref(), time).await,
+                HealthProbe::Tcp => Ok(member.probe.reach(patience).await?),
+                HealthProbe::Http { path, host } => get(member, path, host.as_ref(), patience).await,
             }
         };
         let outcome = tokio::time::timeout(time, answer).await;
@@ -74,7 +76,7 @@ impl Checks {
     }
 }
 
-async fn get(member: &Member, path: &str, host: Option<&HeaderValue>, time: Duration) -> Result<(), Unhealthy> {
+async fn get(member: &Member, path: &str, host: Option<&HeaderValue>, patience: Duration) -> Result<(), Unhealthy> {
     let mut request = Request::get(path)
         .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
         .header(ACCEPT, "*/*");
@@ -83,9 +85,9 @@ async fn get(member: &Member, path: &str, host: Option<&HeaderValue>, time: Dura
     }
     let request = request.body(Body::empty()).map_err(|_| Unhealthy::Request)?;
     let timeouts = Timeouts {
-        connect: time,
-        first_byte: time,
-        between_bytes: time,
+        connect: patience,
+        first_byte: patience,
+        between_bytes: patience,
     };
     match member.probe.send(request, &timeouts, Manner::default()).await {
         Attempt::Response(response) => judge(response).await,

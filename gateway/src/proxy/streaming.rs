@@ -18,6 +18,8 @@ pub(super) struct Streaming {
     cx: RequestCx,
     load: Load,
     in_flight: InFlight,
+    /// Told with the next poll.
+    failure: Option<BodyError>,
 }
 
 impl Streaming {
@@ -27,6 +29,7 @@ impl Streaming {
             cx,
             load,
             in_flight,
+            failure: None,
         }
     }
 
@@ -51,6 +54,9 @@ impl Body for Streaming {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(failure) = this.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Pending => {
                 let call = this.cx.call();
@@ -60,7 +66,13 @@ impl Body for Streaming {
                     None => Poll::Pending,
                 }
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.failed(&error)))),
+            Poll::Ready(Some(Err(error))) => {
+                // A failed body makes hyper's server drop what it has not written yet, the head of the answer among it.
+                // It writes when there is nothing more to take, and asks again.
+                this.failure = Some(this.failed(&error));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
             Poll::Ready(None) => Poll::Ready(None),
         }

@@ -6,12 +6,13 @@
 use super::server::{Load, Server};
 use super::upstream::InFlight;
 use crate::error::{Fault, UpstreamFault};
-use crate::http::{AfterUpgrade, Body, Carried, Upgrade};
+use crate::http::{AfterUpgrade, Body, Carried, Cause, RequestCx, Upgrade};
 use crate::limits;
 use crate::outbound::Tunnel;
 use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, request};
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -118,14 +119,28 @@ fn names(headers: &HeaderMap, field: &HeaderName, member: &str) -> bool {
         .any(|one| one.trim().eq_ignore_ascii_case(member))
 }
 
-/// What runs on the client's connection: both directions until both have ended, or neither had a byte for too long.
-pub(super) fn after(tunnel: Tunnel, load: Load, in_flight: InFlight) -> AfterUpgrade {
+/// What runs on the client's connection: both directions until both have ended, neither had a byte for too long, or the
+/// request has to stop. Its bytes are counted as they pass: it may last for days.
+pub(super) fn after(tunnel: Tunnel, load: Load, in_flight: InFlight, of: RequestCx) -> AfterUpgrade {
     let idle = in_flight.upstream().config().timeout.tunnel;
     AfterUpgrade::new(move |client: Upgrade| async move {
-        let metrics = &in_flight.upstream().metrics;
+        let (metrics, call) = (&in_flight.upstream().metrics, of.call());
         let _open = metrics.tunnel();
-        let carried = Joined::new(client, tunnel, idle).await;
-        metrics.tunnel_bytes(carried.bytes_in, carried.bytes_out);
+        let mut joined = Joined::new(client, tunnel, idle);
+        let mut before = Carried::default();
+        let carried = poll_fn(|cx| {
+            let ended = Pin::new(&mut joined).poll(cx);
+            let now = joined.carried(None);
+            metrics.tunnel_bytes(now.bytes_in - before.bytes_in, now.bytes_out - before.bytes_out);
+            before = now;
+            if ended.is_ready() {
+                return ended;
+            }
+            call.register(cx.waker());
+            let stopped = |cause: Cause| Poll::Ready(joined.carried(Some(cause.fault().code())));
+            call.cause().map_or(Poll::Pending, stopped)
+        });
+        let carried = carried.await;
         drop(load);
         carried
     })

@@ -157,14 +157,11 @@ impl Site {
                 wrong.push(format!("{} on {route}: {}\n    {why}", case.id, case.what));
             }
         }
+        if let Err(why) = self.is_well() {
+            wrong.push(format!("behind all of them: {why}"));
+        }
         let count = cases.len() * ROUTES.len();
-        assert!(
-            wrong.is_empty(),
-            "{} of {count} conversations went wrong:\n{}",
-            wrong.len(),
-            wrong.join("\n")
-        );
-        self.is_well();
+        assert!(wrong.is_empty(), "of {count} conversations:\n{}", wrong.join("\n"));
     }
 
     fn converse(&self, start: Start, case: &Case, route: &str) -> Done {
@@ -190,20 +187,24 @@ impl Site {
         assert_eq!((calls, echoed), (0.0, [0; 2]), "a handler was asked what is malformed");
     }
 
-    /// All routes answer, and nothing of the conversations is left.
-    #[track_caller]
-    fn is_well(&self) {
+    /// All routes answer, nothing of the conversations is left, and no server is blamed for what a client did.
+    fn is_well(&self) -> Done {
         for route in ROUTES {
             let mut frames = Frames::over(self.connect());
-            let answer = frames
-                .greet(&[])
-                .and_then(|()| frames.get(1, route, TEXT))
-                .and_then(|()| frames.answered(1, "200"));
-            answer.unwrap_or_else(|why| panic!("{route} behind the conversations: {why}"));
+            frames.greet(&[])?;
+            frames.get(1, route, TEXT)?;
+            frames.answered(1, "200").map_err(|why| format!("{route}: {why}"))?;
         }
-        let left = ["requests_in_flight", "component_instances", "connections_open"];
-        for name in left {
+        for name in ["requests_in_flight", "component_instances", "connections_open"] {
             self.gateway.wait_metric(&format!("tidegate_{name}"), &[], 0.0);
+        }
+        let metrics = self.gateway.admin("GET", "/metrics", &[]).text();
+        let is_blame = |line: &&str| line.starts_with("tidegate_upstream_failures_total{") && !line.ends_with(" 0");
+        let blames: Vec<&str> = metrics.lines().filter(is_blame).collect();
+        if blames.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("on a server's record: {}", blames.join(", ")))
         }
     }
 }

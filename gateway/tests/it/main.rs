@@ -11,6 +11,7 @@
 mod golden {
     pub(crate) mod bodies;
     pub(crate) mod malformed;
+    pub(crate) mod responses;
     pub(crate) mod unusual;
 }
 mod admin;
@@ -29,6 +30,7 @@ mod malformed;
 mod order;
 mod outgoing;
 mod peers;
+mod proxy;
 mod proxy_protocol;
 mod storm;
 mod support;

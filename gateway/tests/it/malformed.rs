@@ -17,14 +17,14 @@ fn calls(gateway: &Gateway) -> f64 {
 }
 
 /// Sends all of it and reads the answers to the end of the connection, which has to come.
-fn answers(gateway: &Gateway, bytes: &[u8]) -> Vec<Response> {
+pub(crate) fn answers(gateway: &Gateway, bytes: &[u8]) -> Vec<Response> {
     let mut raw = gateway.connect();
     raw.write(bytes);
     std::iter::from_fn(|| raw.try_response()).collect()
 }
 
 /// What is wrong with the answers to a case, if something is.
-fn judge(case: &Case, answers: &[Response], expected: usize) -> Option<String> {
+pub(crate) fn judge(case: &Case, answers: &[Response], expected: usize) -> Option<String> {
     let statuses = answers.iter().map(|answer| answer.status).collect::<Vec<_>>();
     let last = answers.last();
     let is_right = statuses.len() == expected

@@ -4,8 +4,7 @@ use crate::support::certs::{Authority, greet_over};
 use crate::support::config::inline;
 use crate::support::gateway::Builder;
 use crate::support::{Gateway, Raw, wait};
-use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -31,12 +30,7 @@ fn builder(more: &str) -> Builder {
 /// A connection to `balanced` from `address`, which is this machine's own.
 #[track_caller]
 fn connect_from(gateway: &Gateway, address: &str) -> Raw {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let from: SocketAddr = format!("{address}:0").parse().unwrap();
-    socket.bind(&from.into()).unwrap();
-    socket.connect(&gateway.address_of("balanced").into()).unwrap();
-    socket.set_tcp_nodelay(true).unwrap();
-    Raw::over_tcp(TcpStream::from(socket))
+    Raw::connect_from(address, gateway.address_of("balanced"))
 }
 
 #[track_caller]

@@ -118,6 +118,23 @@ fn bounds_are_told_at_the_first_byte_beyond() {
     }
 }
 
+/// Where heads may be longer than that.
+#[test]
+fn a_name_is_no_longer_than_http_can_hold() {
+    let limits = HeadLimits {
+        head_bytes: 128 * 1024,
+        ..HeadLimits::default()
+    };
+    for (bytes, is_good) in [(65_535, true), (65_536, false)] {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{}: b\r\n\r\n", "x".repeat(bytes));
+        let outcome = outcome(limits, head.as_bytes(), []);
+        assert_eq!(outcome.verdict == Verdict::Ok, is_good, "{outcome:?}");
+        if is_good {
+            oracle::agrees_with_httparse(head.as_bytes(), 1);
+        }
+    }
+}
+
 #[test]
 fn each_body_has_its_own_budget_of_extensions() {
     let request = format!(

@@ -1,24 +1,23 @@
-//! The access log's thread: takes records from the queue, formats them, and writes them in batches.
+//! The access log's thread: collects the lines of every door and hands them to the sink.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::Receiver;
-use tokio::sync::mpsc::error::TryRecvError;
+use super::waiting::BATCH_BYTES;
+use super::{AccessLogError, Shared, Sink};
 
-use super::{AccessLogError, Record, Shared, Sink, format};
-
-/// Lines are handed to the sink in writes of about this size.
-const BATCH_BYTES: usize = 64 * 1024;
-/// While lines keep coming they are collected this long: few writes, and no request wakes this thread.
-const LINGER: Duration = Duration::from_millis(5);
+/// While lines keep coming they are collected this long, or until a door has a batch: few writes, and this thread
+/// seldom takes the core from a door.
+const LINGER: Duration = Duration::from_millis(20);
+/// A buffer that grew beyond this while the sink was slow gives the rest back once it is written.
+pub(super) const KEPT_BYTES: usize = 4 * BATCH_BYTES;
 /// How often a quiet thread looks around by itself.
 const LOOK: Duration = Duration::from_secs(1);
 /// A sink that would block (a pipe somebody made non-blocking) is asked again for this long.
@@ -129,9 +128,9 @@ fn count_lines(lines: &[u8]) -> u64 {
 
 /// The thread's state.
 pub(super) struct Worker {
-    receiver: Receiver<Record>,
     output: Output,
     shared: Arc<Shared>,
+    /// What is being written. Between two writes it is the empty buffer that the next door gets for its full one.
     batch: Vec<u8>,
     batch_lines: u64,
     /// Lines the sink lost since the last report, and why it lost the latest.
@@ -141,12 +140,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(receiver: Receiver<Record>, output: Output, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(output: Output, shared: Arc<Shared>) -> Self {
         Self {
-            receiver,
             output,
             shared,
-            batch: Vec::with_capacity(BATCH_BYTES),
+            batch: Vec::new(),
             batch_lines: 0,
             failed: 0,
             failure: None,
@@ -157,67 +155,37 @@ impl Worker {
     pub(super) fn run(mut self) {
         // Also when a sink panics: whoever waits for this thread must not wait in vain.
         let _ended = Ended(Arc::clone(&self.shared));
-        loop {
-            if self.shared.closing.load(Ordering::Acquire) {
-                self.finish();
-                return;
-            }
-            self.reopen_if_asked();
-            match self.round() {
-                // No alarm asked for: the lines of the next five milliseconds are one batch.
-                Round::Lines => thread::park_timeout(LINGER),
-                Round::Nothing => self.sleep(),
-                Round::Ended => {
-                    self.report(true);
-                    return;
-                }
+        while !self.shared.closing.load(Ordering::Acquire) {
+            if self.round() {
+                thread::park_timeout(LINGER);
+            } else {
+                self.sleep();
             }
             self.report(false);
         }
-    }
-
-    /// Takes no more lines, and writes those that were queued before.
-    fn finish(&mut self) {
-        self.receiver.close();
-        loop {
-            match self.round() {
-                Round::Lines => {}
-                // A producer is between taking its place in the queue and filling it.
-                Round::Nothing => thread::yield_now(),
-                Round::Ended => break,
-            }
+        for place in self.shared.doors.places() {
+            self.shared.doors.at(place, |door| door.close());
         }
+        self.round();
         self.report(true);
     }
 
-    /// Writes the lines that were waiting when it began, and settles the flushes asked for before that.
-    pub(super) fn round(&mut self) -> Round {
+    /// Writes what every door has, and settles the flushes asked for before that. Whether there was anything.
+    pub(super) fn round(&mut self) -> bool {
         let flushes = self.shared.flushes.load(Ordering::Acquire);
-        let mut round = Round::Nothing;
-        for _ in 0..self.receiver.len().max(1) {
-            match self.receiver.try_recv() {
-                Ok(record) => {
-                    // Asked for each line, so that one queued after `reopen` returned is never in the old file.
-                    self.reopen_if_asked();
-                    format::line(&mut self.batch, &record, self.shared.query);
-                    self.batch_lines += 1;
-                    round = Round::Lines;
-                }
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    if round == Round::Nothing {
-                        round = Round::Ended;
-                    }
-                    break;
-                }
-            }
-            if self.batch.len() >= BATCH_BYTES {
-                self.write();
-            }
+        let mut is_any = false;
+        for place in self.shared.doors.places() {
+            let batch = &mut self.batch;
+            let lines = self.shared.doors.at(place, |door| door.take(batch));
+            self.batch_lines = lines.unwrap_or_default();
+            // Asked between taking and writing, so that a line that came after `reopen` returned is never in the old
+            // file: whoever took it sees what was asked before it.
+            self.reopen_if_asked();
+            is_any |= self.batch_lines > 0;
+            self.write();
         }
-        self.write();
         self.settle(flushes);
-        round
+        is_any
     }
 
     fn write(&mut self) {
@@ -242,12 +210,12 @@ impl Worker {
             .written
             .increment(self.batch_lines.saturating_sub(lost));
         self.batch.clear();
+        self.batch.shrink_to(KEPT_BYTES);
         self.batch_lines = 0;
     }
 
     fn reopen_if_asked(&mut self) {
         if self.shared.reopen.swap(false, Ordering::AcqRel) {
-            self.write();
             self.output.reopen();
         }
     }
@@ -260,12 +228,12 @@ impl Worker {
         }
     }
 
-    /// Sleeps until a producer or the owner wakes it.
+    /// Sleeps until a request or the owner wakes it.
     fn sleep(&self) {
+        // Before the look at the buffers, whose locks make it seen: see `Shared::push`.
         self.shared.asleep.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `AccessLog::write`.
-        fence(Ordering::SeqCst);
-        if self.receiver.is_empty() && !self.receiver.is_closed() {
+        let is_any = self.shared.doors.find(|door| door.is_any().then_some(()));
+        if is_any.is_none() {
             thread::park_timeout(LOOK);
         }
         self.shared.asleep.store(false, Ordering::Relaxed);
@@ -286,26 +254,26 @@ impl Worker {
             dropped,
             failed = self.failed,
             error = failure,
-            "access-log lines were lost: dropped while the queue was full, failed in the sink"
+            "access-log lines were lost: dropped while too many were waiting, failed in the sink"
         );
         self.failed = 0;
         self.reported = Some(Instant::now());
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Round {
-    Lines,
-    Nothing,
-    /// Nothing, and nobody is left who could write.
-    Ended,
-}
-
-/// Says that the thread ended, however it did.
+/// Says that the thread ended, however it did, and that nobody will write what comes now.
 struct Ended(Arc<Shared>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
+        for place in self.0.doors.places() {
+            // Lines are left only where a sink panicked.
+            let left = self.0.doors.at(place, |door| {
+                door.close();
+                door.take(&mut Vec::new())
+            });
+            self.0.count_dropped(left.unwrap_or_default());
+        }
         let mut progress = self.0.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.ended = true;
         self.0.progressed.notify_all();

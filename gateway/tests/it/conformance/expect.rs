@@ -21,6 +21,9 @@ pub(super) enum Expect {
     Stream(u32, &'static [Reason]),
     /// A malformed request (§8.1.1): a stream error PROTOCOL_ERROR, or a response that says 400 before.
     Malformed(u32),
+    /// As malformed, found by the gateway itself behind the head: hyper then resets with INTERNAL_ERROR, which may stand
+    /// for any other code, too (§5.4).
+    MalformedLate(u32),
     /// A request that is refused, well-formed or not: as malformed, or with any error status.
     Refused(u32),
     /// A closed stream that gets something (§5.1): it may be discarded, or be an error of the stream or of the
@@ -51,6 +54,7 @@ impl Expect {
             Self::Connection(reasons) => ends(frames, reasons),
             Self::Stream(stream, reasons) => fails(frames, stream, reasons, |_| false),
             Self::Malformed(stream) => fails(frames, stream, &[Reason::PROTOCOL_ERROR], |status| status == "400"),
+            Self::MalformedLate(stream) => fails(frames, stream, &[Reason::INTERNAL_ERROR], |status| status == "400"),
             Self::Refused(stream) => fails(frames, stream, &[Reason::PROTOCOL_ERROR], |status| {
                 status.starts_with(['4', '5'])
             }),

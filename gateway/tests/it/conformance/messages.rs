@@ -1,7 +1,7 @@
 //! Exchanges: heads, bodies and trailers in their order, lengths that are true, and what is no request for a route
 //! (RFC 9113 §8.1, §8.4, §8.5, RFC 8441).
 
-use super::expect::Expect::{Alive, Answered, Malformed, Refused};
+use super::expect::Expect::{Alive, Answered, Malformed, MalformedLate, Refused};
 use super::{Case, ECHO, Site, Start, TEXT};
 use crate::support::frames::{DATA, Done, END_STREAM, Frames};
 use crate::support::hpack::Block;
@@ -178,7 +178,7 @@ const EXCHANGES: &[Case] = &[
             f.send(DATA, 0, 1, b"x")?;
             f.head(1, END_STREAM, &Block::new().field("x-sum", "1 "))
         },
-        expect: Malformed(1),
+        expect: MalformedLate(1),
     },
     Case {
         id: "8.1/15",

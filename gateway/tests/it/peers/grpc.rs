@@ -134,12 +134,9 @@ fn trailers_reach_an_http_1_client_that_takes_them() {
     assert_eq!(answer.trailer("grpc-status"), Some("8"), "{answer:?}");
     assert_eq!(answer.trailer("grpc-message"), Some("no three"), "{answer:?}");
 
-    // Who does not take trailers gets none, and all of the rest.
+    // Who does not say that it takes them has another proxy behind it that would lose them, as a gRPC server sees it.
     call(&mut raw, "Unary", "", &message(b"again"));
     let answer = raw.response();
-    assert_eq!(
-        (answer.status, answer.body.as_slice()),
-        (200, message(b"again").as_slice())
-    );
-    assert!(answer.trailers.is_empty(), "{answer:?}");
+    assert!(answer.status == 200 && answer.trailers.is_empty(), "{answer:?}");
+    assert_ne!(answer.field("grpc-status"), Some("0"), "{answer:?}");
 }

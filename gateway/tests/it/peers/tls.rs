@@ -96,11 +96,11 @@ fn a_certificate_must_be_for_the_name_and_from_an_authority_that_is_trusted() {
         .route("{ path = '/system', upstream = 'system' }")
         .route("{ path = '/plain', upstream = 'plain' }")
         .start();
-    says(&gateway, "/named", "HTTP/2.0|api.internal||");
-    says(&gateway, "/h1", "HTTP/1.1|api.internal||");
-    says(&gateway, "/h2", "HTTP/2.0|api.internal||");
+    says(&gateway, "/named", "HTTP/2.0|api.internal|NONE|");
+    says(&gateway, "/h1", "HTTP/1.1|api.internal|NONE|");
+    says(&gateway, "/h2", "HTTP/2.0|api.internal|NONE|");
     // An address is no name that SNI could carry (RFC 6066 §3).
-    says(&gateway, "/address", "HTTP/1.1|||");
+    says(&gateway, "/address", "HTTP/1.1||NONE|");
     for path in ["/no-h2", "/wrong-name", "/wrong-address", "/stranger", "/system"] {
         let answer = get(&gateway, path);
         answer.is_fault(502, "upstream-tls");

@@ -73,11 +73,6 @@ impl Traffic {
         });
     }
 
-    /// Everything so far.
-    pub(super) fn so_far(&self) -> Vec<Outcome> {
-        self.shared.outcomes.lock().unwrap().clone()
-    }
-
     /// Everything, when the last answer is there.
     pub(super) fn stop(self) -> Vec<Outcome> {
         self.shared.is_over.store(true, Ordering::SeqCst);

@@ -26,7 +26,7 @@ fn gateway(origin: &Origin, more: &str) -> Gateway {
 /// A server that accepts every handshake and then runs `script`.
 fn accepting(script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Origin {
     Origin::start(move |visit| {
-        while visit.request().is_some() {
+        if visit.request().is_some() {
             visit.raw.write(ACCEPTED);
             script(visit);
         }

@@ -1,5 +1,6 @@
 //! A client without opinions: it writes the bytes it is given, and tells how an answer ended.
 
+use socket2::{Domain, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -91,6 +92,19 @@ impl Raw {
         let tcp = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         tcp.set_nodelay(true).expect("a TCP option");
         Self::over_tcp(tcp)
+    }
+
+    /// From another of this machine's own addresses.
+    #[track_caller]
+    pub(crate) fn connect_from(from: &str, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        let from: SocketAddr = format!("{from}:0").parse().expect("an address");
+        socket.bind(&from.into()).expect("an address of this machine");
+        socket
+            .connect(&address.into())
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
+        socket.set_tcp_nodelay(true).expect("a TCP option");
+        Self::over_tcp(TcpStream::from(socket))
     }
 
     pub(crate) fn over_tcp(tcp: TcpStream) -> Self {

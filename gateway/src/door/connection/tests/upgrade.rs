@@ -111,6 +111,25 @@ async fn what_was_read_before_the_guard_is_kept_too() {
     }
 }
 
+/// hyper takes a long head in more than one read; until it has all of it nobody can have answered.
+#[tokio::test]
+async fn a_long_handshake_is_no_reason_to_go_on() {
+    let field = format!("x: {}\r\n\r\n", "y".repeat(20 * 1024));
+    let head = [UPGRADE.strip_suffix(b"\r\n").expect("a head"), field.as_bytes()].concat();
+    let (front, end) = head.split_at(head.len() - 16);
+    let mut waiting = Waiting::start(b"").await;
+    waiting.write(front).await;
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+    waiting.write(&[end, FRAMES].concat()).await;
+    waiting.is_asked(1).await;
+    waiting.answer.send(StatusCode::SWITCHING_PROTOCOLS).expect("it waits");
+    let (_, frames) = waiting.left.await.expect("no panic");
+    assert_eq!(frames, FRAMES);
+    assert_eq!(waiting.connection.refusal(2), None);
+}
+
 #[tokio::test]
 async fn requests_behind_a_handshake_that_is_not_answered_are_served() {
     let mut talk = Talk::start(LONG_BYTES).await;

@@ -159,6 +159,8 @@ const REASONS: &[(&str, BadResponse)] = &[
     ("http-0.9", BadResponse::StatusLine),
     ("version-2.0", BadResponse::Version),
     ("status-600", BadResponse::Status),
+    ("status-four-digits", BadResponse::Status),
+    ("status-nul", BadResponse::Message(Fault::Nul)),
     ("reason-escape", BadResponse::Reason),
     ("interims-many", BadResponse::Interims),
     ("101-unasked", BadResponse::Upgrade),
