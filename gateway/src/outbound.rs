@@ -7,7 +7,8 @@
 //!
 //! Times. `connect` runs until a connection is there: waiting for a place, DNS, TCP, TLS. `first_byte` runs from when
 //! the request was handed to the connection; as long as its body makes progress it begins again with each piece, so a
-//! long upload is bounded by its standstills and not by its length. `between_bytes` runs while the response body is
+//! long upload is bounded by its standstills and not by its length. While the next piece is waited for it does not run:
+//! a slow client is no fault of the server's. `between_bytes` runs while the response body is
 //! waited for.
 
 mod acquire;

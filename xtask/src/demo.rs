@@ -109,34 +109,47 @@ fn what_to_try(cert: &Path) -> String {
     let cert = cert.strip_prefix(workspace::root()).unwrap_or(cert).display();
     let tries = [
         (
-            "http://127.0.0.1:8080/".to_owned(),
+            "curl -i http://127.0.0.1:8080/".to_owned(),
             "a small site in WebAssembly, over HTTP/1.1",
         ),
-        ("http://127.0.0.1:8080/hello".to_owned(), "wasi:http 0.2"),
+        ("curl -i http://127.0.0.1:8080/hello".to_owned(), "wasi:http 0.2"),
         (
-            "--http2-prior-knowledge http://127.0.0.1:8080/hello-p3".to_owned(),
+            "curl -i --http2-prior-knowledge http://127.0.0.1:8080/hello-p3".to_owned(),
             "wasi:http 0.3, over HTTP/2",
         ),
         (
-            format!("--cacert {cert} https://localhost:8443/hello"),
+            format!("curl -i --cacert {cert} https://localhost:8443/hello"),
             "HTTP/2 over TLS",
         ),
         (
-            "--data 'there and back' http://127.0.0.1:8080/echo-stream".to_owned(),
+            "curl -i --data 'there and back' http://127.0.0.1:8080/echo-stream".to_owned(),
             "a body streamed through a guest",
         ),
         (
-            "--location http://127.0.0.1:8080/old".to_owned(),
+            "curl -i http://127.0.0.1:8080/proxy/hello".to_owned(),
+            "passed on to a server: the gateway itself",
+        ),
+        (
+            "curl -i http://127.0.0.1:8080/canary".to_owned(),
+            "one of two versions; the cookie keeps it",
+        ),
+        (
+            "curl -i --location http://127.0.0.1:8080/old".to_owned(),
             "a redirect, followed",
         ),
-        ("http://127.0.0.1:9180/readyz".to_owned(), "the admin API"),
+        ("curl -i http://127.0.0.1:9180/readyz".to_owned(), "the admin API"),
+        (
+            "target/debug/tidegate routes config/demo".to_owned(),
+            "what goes where; `upstreams`: the servers",
+        ),
     ];
     let width = tries.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let mut text = String::from("\nThe demo serves. In another terminal, in this folder:\n\n");
     for (command, what) in tries {
-        text += &format!("  curl -i {command:width$}   # {what}\n");
+        text += &format!("  {command:width$}   # {what}\n");
     }
-    text + "\nOr open http://127.0.0.1:8080/ in a browser. Ctrl-C stops the demo.\n"
+    text + "\nOr open http://127.0.0.1:8080/ in a browser, and http://127.0.0.1:8080/proxy/ for the same through a proxy.\n\
+        Ctrl-C stops the demo.\n"
 }
 
 #[cfg(test)]
@@ -189,9 +202,10 @@ mod tests {
             text.contains("--cacert target/demo/cert.pem https://localhost:8443/hello"),
             "{text}"
         );
-        for path in ["/hello", "/hello-p3", "/echo-stream", "/old"] {
+        for path in ["/hello", "/hello-p3", "/echo-stream", "/canary", "/old"] {
             assert!(text.contains(&format!("127.0.0.1:8080{path} ")), "{path}");
             assert!(config.contains(&format!("= \"{path}\"")), "{path} has no route");
         }
+        assert!(text.contains("127.0.0.1:8080/proxy/hello ") && config.contains("= \"/proxy/*\""));
     }
 }

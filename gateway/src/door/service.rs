@@ -173,6 +173,9 @@ fn without_body(answer: Response<Body>) -> Response<Body> {
 
 /// The request body under its bound: the route's own, else the listener's.
 fn bounded(route: &Route, exchange: &Exchange, cx: &RequestCx, body: Incoming) -> Result<Body, Fault> {
+    if body.is_end_stream() {
+        return Ok(Body::empty());
+    }
     let most = route
         .body_bytes
         .unwrap_or_else(|| exchange.connection.listener.limits().body);

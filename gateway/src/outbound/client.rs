@@ -64,21 +64,22 @@ where
                 self.pool.connect(&to, deadline, dial).await?
             }
         };
-        let request = match exchange::send(connection, &target, request, &timeouts, Manner::default()).await {
+        let mut slot = Some(request);
+        match exchange::send(connection, &target, &mut slot, &timeouts, Manner::default()).await {
             Outcome::Response(response) => return Ok(response),
             Outcome::Upgraded(..) => return Err(SendError::Upgrade),
             Outcome::Failed(error) => return Err(error),
-            Outcome::Unsent(request, _) => request,
-        };
+            Outcome::Unsent(_) => {}
+        }
         // The server closed the connection, most likely while it was idle. Nothing of the request was sent, so it is
         // sent once more, on a connection that cannot have been waiting.
         let deadline = Instant::now() + timeouts.connect;
         let dial = |place| self.dial(&to, reach, place, deadline);
         let connection = self.pool.connect_anew(deadline, dial).await?;
-        match exchange::send(connection, &target, request, &timeouts, Manner::default()).await {
+        match exchange::send(connection, &target, &mut slot, &timeouts, Manner::default()).await {
             Outcome::Response(response) => Ok(response),
             Outcome::Upgraded(..) => Err(SendError::Upgrade),
-            Outcome::Failed(error) | Outcome::Unsent(_, error) => Err(error),
+            Outcome::Failed(error) | Outcome::Unsent(error) => Err(error),
         }
     }
 

@@ -61,13 +61,13 @@ pub(crate) struct Endpoint<B> {
 }
 
 /// What became of a request.
-pub(crate) enum Attempt<B> {
+pub(crate) enum Attempt {
     /// The head of the response is here.
     Response(Response<ResponseBody>),
     /// 101, as the request wanted.
     Upgraded(Response<()>, Tunnel),
-    /// No byte of the request went anywhere, and here it is again.
-    Unsent(Request<B>, SendError),
+    /// No byte of the request went anywhere, and it is where it was taken from.
+    Unsent(SendError),
     /// A part of it may have, and whether the server acted on it is not known.
     Failed(SendError),
 }
@@ -125,36 +125,47 @@ where
         }))
     }
 
-    /// Sends `request`, whose URI is in origin-form, and gives the response once its head is here. Its fields are sent
-    /// as they are: what concerns one connection only was taken out. Dropping this future, or the body of the
-    /// response, breaks the exchange off at once.
-    pub(crate) async fn send(&self, request: Request<B>, timeouts: &Timeouts, manner: Manner) -> Attempt<B> {
-        let request = request.map(Upload::new);
+    /// Sends the request that is in `slot`, whose URI is in origin-form, and gives the response once its head is here. Its
+    /// fields are sent as they are: what concerns one connection only was taken out. Dropping this future, or the body
+    /// of the response, breaks the exchange off at once.
+    pub(crate) async fn send(&self, slot: &mut Option<Request<B>>, timeouts: &Timeouts, manner: Manner) -> Attempt {
         let connection = match self.pool.take(&self.to).await {
             Some(connection) => connection,
             // Apart, so that requests that find a connection have no room for making one.
             None => match Box::pin(self.connect(timeouts.connect, true)).await {
                 Ok(connection) => connection,
-                Err(error) => return Attempt::Unsent(request.map(Upload::into_body), error),
+                Err(error) => return Attempt::Unsent(error),
             },
         };
-        let request = match exchange::send(connection, &self.target, request, timeouts, manner).await {
-            Outcome::Unsent(request, _) => request,
-            outcome => return outcome.into(),
-        };
-        // The server closed the connection, most likely while it was idle. Nothing of the request was sent, so it is
-        // sent once more, on a connection that cannot have been waiting.
-        match Box::pin(self.connect(timeouts.connect, false)).await {
-            Ok(connection) => exchange::send(connection, &self.target, request, timeouts, manner)
-                .await
-                .into(),
-            Err(error) => Attempt::Unsent(request.map(Upload::into_body), error),
+        let mut upload = slot.take().map(|request| request.map(Upload::new));
+        let mut outcome = exchange::send(connection, &self.target, &mut upload, timeouts, manner).await;
+        if matches!(outcome, Outcome::Unsent(_)) {
+            // The server closed the connection, most likely while it was idle. Nothing of the request was sent, so it
+            // is sent once more, on a connection that cannot have been waiting.
+            outcome = Box::pin(self.send_anew(&mut upload, timeouts, manner)).await;
+        }
+        match outcome {
+            Outcome::Response(response) => Attempt::Response(response),
+            Outcome::Upgraded(response, tunnel) => Attempt::Upgraded(response, tunnel),
+            Outcome::Failed(error) => Attempt::Failed(error),
+            Outcome::Unsent(error) => {
+                *slot = upload.map(|request| request.map(Upload::into_body));
+                Attempt::Unsent(error)
+            }
         }
     }
 
-    /// Makes a connection, TLS included, and closes it again.
+    async fn send_anew(&self, upload: &mut Option<Request<Upload<B>>>, timeouts: &Timeouts, manner: Manner) -> Outcome {
+        match self.connect(timeouts.connect, false).await {
+            Ok(connection) => exchange::send(connection, &self.target, upload, timeouts, manner).await,
+            Err(error) => Outcome::Unsent(error),
+        }
+    }
+
+    /// Whether a connection can be made within `patience`, the TLS handshake included. It is closed again.
     pub(crate) async fn reach(&self, patience: Duration) -> Result<(), SendError> {
-        self.connect(patience, false).await.map(drop)
+        let opened = dial::open(self.secured.clone(), &self.address, Instant::now() + patience).await;
+        opened.map(drop)
     }
 
     async fn connect(&self, patience: Duration, is_any_welcome: bool) -> Result<Connection<B>, SendError> {
@@ -191,17 +202,6 @@ impl<B> Endpoint<B> {
     /// Closes the connections nobody used for `older_than`.
     pub(crate) fn close_idle(&self, older_than: Duration) {
         self.pool.close_idle(older_than);
-    }
-}
-
-impl<B: Default> From<Outcome<B>> for Attempt<B> {
-    fn from(outcome: Outcome<B>) -> Self {
-        match outcome {
-            Outcome::Response(response) => Self::Response(response),
-            Outcome::Upgraded(response, tunnel) => Self::Upgraded(response, tunnel),
-            Outcome::Unsent(request, error) => Self::Unsent(request.map(Upload::into_body), error),
-            Outcome::Failed(error) => Self::Failed(error),
-        }
     }
 }
 

@@ -24,12 +24,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How an attempt ended.
-pub(super) enum Outcome<B> {
+pub(super) enum Outcome {
     Response(Response<ResponseBody>),
     /// 101, as the request wanted: what follows is the new protocol's.
     Upgraded(Response<()>, Tunnel),
-    /// The connection was closed before a byte of the request was on it: here it is again.
-    Unsent(Request<Upload<B>>, SendError),
+    /// The connection was closed before a byte of the request was on it: it is where it was taken from.
+    Unsent(SendError),
     Failed(SendError),
 }
 
@@ -115,6 +115,11 @@ impl Flight {
                 return Poll::Pending;
             }
             let upload = self.upload.as_deref();
+            if upload.is_some_and(Progress::is_waiting) {
+                // What the server does not have it cannot answer, and whoever makes the body has a time of its own.
+                timer.as_mut().reset(Instant::now() + patience);
+                continue;
+            }
             let due = upload.map_or(from, |upload| upload.last().max(from)) + patience;
             if due <= Instant::now() {
                 let is_stuck = upload.is_some_and(Progress::is_stuck);
@@ -148,17 +153,21 @@ impl Drop for Flight {
     }
 }
 
-/// Sends `request` on `connection` and waits for the response's head.
+/// Sends the request that is in `slot` on `connection` and waits for the response's head. From a slot, because a request
+/// is large, and every future that is given one keeps room for it.
 pub(super) async fn send<B>(
     connection: Connection<B>,
     target: &Target,
-    mut request: Request<Upload<B>>,
+    slot: &mut Option<Request<Upload<B>>>,
     timeouts: &Timeouts,
     manner: Manner,
-) -> Outcome<B>
+) -> Outcome
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
+    let Some(mut request) = slot.take() else {
+        return Outcome::Failed(SendError::Uri("there is no request"));
+    };
     let upload = request.body().progress();
     let prepared = match &connection {
         Connection::H1(connection) => for_h1(connection, &mut request),
@@ -189,7 +198,7 @@ where
                 keeps: true,
                 is_answered: false,
             };
-            head(answer, flight, sent_at, timeouts, manner).await
+            head(answer, slot, flight, sent_at, timeouts, manner).await
         }
         Connection::H2(stream) => match start(stream) {
             Some((mut sender, lease)) => {
@@ -202,7 +211,7 @@ where
                     keeps: true,
                     is_answered: false,
                 };
-                head(answer, flight, Instant::now(), timeouts, Manner::default()).await
+                head(answer, slot, flight, Instant::now(), timeouts, Manner::default()).await
             }
             None => Outcome::Failed(SendError::Connect(std::io::ErrorKind::ConnectionAborted.into())),
         },
@@ -265,11 +274,12 @@ fn for_h2<B>(target: &Target, request: &mut Request<Upload<B>>) -> Result<(), Se
 
 async fn head<B>(
     mut answer: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>>>,
+    slot: &mut Option<Request<Upload<B>>>,
     mut flight: Flight,
     sent_at: Instant,
     timeouts: &Timeouts,
     manner: Manner,
-) -> Outcome<B> {
+) -> Outcome {
     let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Ok(answer)),
         Poll::Pending => {
@@ -281,7 +291,8 @@ async fn head<B>(
         Ok(Ok(response)) => {
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 return if manner.upgrades {
-                    upgrade(response, flight).await
+                    // Apart, so that other requests have no room for it.
+                    Box::pin(upgrade(response, flight)).await
                 } else {
                     Outcome::Failed(SendError::Upgrade)
                 };
@@ -298,7 +309,8 @@ async fn head<B>(
             Some(request) => {
                 // It is whole, and not to be ended with the connection that did not take it.
                 flight.upload = None;
-                Outcome::Unsent(request, SendError::of_request(error.into_error()))
+                *slot = Some(request);
+                Outcome::Unsent(SendError::of_request(error.into_error()))
             }
             None => Outcome::Failed(SendError::of_request(error.into_error())),
         },
@@ -310,7 +322,7 @@ async fn head<B>(
 }
 
 /// Takes the socket out of HTTP's hands, with what came behind the 101.
-async fn upgrade<B>(mut response: Response<Incoming>, flight: Flight) -> Outcome<B> {
+async fn upgrade(mut response: Response<Incoming>, flight: Flight) -> Outcome {
     match hyper::upgrade::on(&mut response).await {
         Ok(upgraded) => Outcome::Upgraded(response.map(drop), Tunnel::new(upgraded, flight)),
         Err(error) => Outcome::Failed(SendError::of_request(error)),

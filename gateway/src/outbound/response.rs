@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Removes the fields that concern this connection alone (RFC 9110 §7.6.1), and writes the length plainly. Whether the server keeps it open.
+/// Removes the fields that concern this connection alone (RFC 9110 §7.6.1), and writes the length plainly. Whether the
+/// server keeps it open.
 pub(super) fn clean(head: &mut response::Parts) -> bool {
     let said = hop::strip(&mut head.headers, |_| false);
     // The guard, or HTTP/2, has seen to it that it is a number.
@@ -76,7 +77,8 @@ impl Body for ResponseBody {
             },
             Poll::Ready(Some(Ok(frame))) => {
                 this.is_timed = false;
-                if this.incoming.is_end_stream() {
+                // Nobody need ask for what comes behind trailers.
+                if frame.is_trailers() || this.incoming.is_end_stream() {
                     this.flight.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -47,6 +47,11 @@ impl Progress {
         self.is_over.load(Ordering::Acquire)
     }
 
+    /// Whether the next piece of the body has yet to be made.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.is_over() && self.is_waiting_for_body.load(Ordering::Relaxed)
+    }
+
     /// Whether the connection has a piece that it cannot send. Such a connection is not woken by [`Self::abort`].
     pub(super) fn is_stuck(&self) -> bool {
         !self.is_over() && !self.is_waiting_for_body.load(Ordering::Relaxed)

@@ -13,7 +13,7 @@ use crate::error::{Fault, UpstreamFault};
 use crate::http::{Body, Call, Edits, RequestCx, cookie, hop};
 use crate::outbound::{Attempt, Manner, ResponseBody, SendError, Tunnel};
 use crate::runtime::Deadlines;
-use http::{Request, Response, header, request};
+use http::{Request, Response, Version, header, request};
 use http_body::Body as _;
 use smallvec::SmallVec;
 use std::future::poll_fn;
@@ -74,6 +74,9 @@ impl Upstream {
                 cx.served_by(Arc::clone(&server.name));
                 let (mut head, body) = response.into_parts();
                 headers::response(&mut head, &back);
+                // The version is each hop's own (RFC 9110 §2.5): as 1.0 the answer could only end with the connection,
+                // and nobody could tell whether it is whole.
+                head.version = Version::HTTP_11;
                 let body = if body.is_end_stream() {
                     Body::empty()
                 } else {
@@ -145,19 +148,13 @@ struct Sending<'u> {
     key: Key,
 }
 
-/// What is left to send after an attempt that failed.
-enum Again {
-    Whole(Request<Body>),
-    Never,
-}
-
 impl Sending<'_> {
     async fn send(&self, head: request::Parts, body: Body) -> Result<Answer, Fault> {
         let upstream = self.upstream;
         // A body that may have been read cannot be sent again, but a request without one can be made anew.
         let spare = (body.is_end_stream() && retry::is_idempotent(&head.method) && upstream.budget.allows(1))
             .then(|| head.clone());
-        let mut request = Request::from_parts(head, body);
+        let mut slot = Some(Request::from_parts(head, body));
         let mut tried: SmallVec<[Arc<Server>; 2]> = SmallVec::new();
         if !upstream.balancer.is_known() {
             let known = pin!(upstream.balancer.known(upstream.timeouts.connect));
@@ -168,7 +165,7 @@ impl Sending<'_> {
                 return Err(upstream.refuse(UpstreamFault::Unavailable, "no server is healthy"));
             };
             let (load, sent_at) = (server.take(), Instant::now());
-            let (again, error) = match self.attempt(&server, request).await? {
+            let error = match self.attempt(&server, &mut slot).await? {
                 Attempt::Response(response) => {
                     server.ejection.succeeded();
                     let time = sent_at.elapsed();
@@ -178,28 +175,25 @@ impl Sending<'_> {
                     server.ejection.succeeded();
                     return Ok(Answer::Upgraded { response, tunnel, load });
                 }
-                Attempt::Unsent(request, error) => (Again::Whole(request), error),
-                Attempt::Failed(error) => match &spare {
-                    Some(head) if retry::may_help(&error) => {
-                        (Again::Whole(Request::from_parts(head.clone(), Body::empty())), error)
-                    }
-                    _ => (Again::Never, error),
-                },
+                Attempt::Unsent(error) => error,
+                Attempt::Failed(error) => {
+                    let again = spare.as_ref().filter(|_| retry::may_help(&error));
+                    slot = again.map(|head| Request::from_parts(head.clone(), Body::empty()));
+                    error
+                }
             };
             let fault = self.failed(&server, &error);
             tried.push(server);
-            let Again::Whole(left) = again else { return Err(fault) };
-            if !self.may_retry(tried.len(), &error) {
+            if slot.is_none() || !self.may_retry(tried.len(), &error) {
                 return Err(fault);
             }
             tracing::debug!("sent again after {fault}");
-            request = left;
         }
     }
 
-    async fn attempt(&self, server: &Server, request: Request<Body>) -> Result<Attempt<Body>, Fault> {
+    async fn attempt(&self, server: &Server, slot: &mut Option<Request<Body>>) -> Result<Attempt, Fault> {
         let timeouts = &self.upstream.timeouts;
-        let attempt = pin!(Transport::send(&*server.endpoint, request, timeouts, self.manner));
+        let attempt = pin!(Transport::send(&*server.endpoint, slot, timeouts, self.manner));
         self.unless_stopped(attempt).await
     }
 

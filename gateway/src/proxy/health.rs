@@ -89,10 +89,10 @@ async fn get(member: &Member, path: &str, host: Option<&HeaderValue>, patience: 
         first_byte: patience,
         between_bytes: patience,
     };
-    match member.probe.send(request, &timeouts, Manner::default()).await {
+    match member.probe.send(&mut Some(request), &timeouts, Manner::default()).await {
         Attempt::Response(response) => judge(response).await,
         Attempt::Upgraded(..) => Err(Unhealthy::Upgrade),
-        Attempt::Unsent(_, error) | Attempt::Failed(error) => Err(error.into()),
+        Attempt::Unsent(error) | Attempt::Failed(error) => Err(error.into()),
     }
 }
 

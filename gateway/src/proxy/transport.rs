@@ -6,22 +6,23 @@ use http::Request;
 
 /// Sends requests to one server.
 pub(super) trait Transport {
-    /// Sends `request` in origin-form; dropping the future breaks the exchange off.
+    /// Sends the request in `slot`, which is in origin-form, and leaves it there where nothing of it was sent. Dropping
+    /// the future breaks the exchange off.
     fn send(
         &self,
-        request: Request<Body>,
+        slot: &mut Option<Request<Body>>,
         timeouts: &Timeouts,
         manner: Manner,
-    ) -> impl Future<Output = Attempt<Body>> + Send;
+    ) -> impl Future<Output = Attempt> + Send;
 }
 
 impl Transport for Endpoint<Body> {
     fn send(
         &self,
-        request: Request<Body>,
+        slot: &mut Option<Request<Body>>,
         timeouts: &Timeouts,
         manner: Manner,
-    ) -> impl Future<Output = Attempt<Body>> + Send {
-        Self::send(self, request, timeouts, manner)
+    ) -> impl Future<Output = Attempt> + Send {
+        Self::send(self, slot, timeouts, manner)
     }
 }

@@ -42,6 +42,9 @@ const ECHO: &str = "/echo";
 const TEXT: &str = "/text";
 /// Answers with a head and a few bytes, and then neither ends nor sends more.
 const HELD: &str = "/held";
+/// Answers with [`MANY_BYTES`] in as many pieces.
+const MANY: &str = "/many";
+const MANY_BYTES: usize = 10_000;
 /// Answers with the fields it got.
 const FIELDS: &str = "/";
 
@@ -87,6 +90,7 @@ fn builder(origins: &[Origin; 2]) -> Builder {
         ("echo-stream", ECHO),
         ("hello", TEXT),
         ("silent-stream", HELD),
+        ("many-small-writes", MANY),
         ("demo", FIELDS),
     ];
     // None of these conversations is about a time of the gateway's.

@@ -2,7 +2,7 @@
 
 use super::expect::Expect::{Alive, Stream};
 use super::expect::{FLOW_CONTROL, FRAME_SIZE, PROTOCOL};
-use super::{Case, ECHO, HELD, NOBODY, Site, Start, TEXT};
+use super::{Case, ECHO, HELD, MANY, MANY_BYTES, NOBODY, Site, Start, TEXT};
 use crate::support::frames::{
     DATA, Done, END_STREAM, Event, Frames, INITIAL_WINDOW_SIZE, PADDED, PAYLOAD_BYTES, WINDOW_BYTES, WINDOW_BYTES_MAX,
     WINDOW_UPDATE, frame, padded,
@@ -211,6 +211,35 @@ const SENDING: &[Case] = &[
                 f.wait(|event| data_bytes(event) > 0 || event.ends())?;
             }
             Ok(())
+        },
+        expect: Alive,
+    },
+    Case {
+        id: "6.9.1/12",
+        what: "a body of many small pieces waits for its window, and another stream passes it by",
+        run: |f, host| {
+            set(f, 0)?;
+            f.get(1, host, MANY)?;
+            f.head_of(1)?;
+            is_silent(f, 1)?;
+            f.get(3, host, TEXT)?;
+            f.window(3, 1000)?;
+            f.answered(3, "200")?;
+            is_silent(f, 1)?;
+            f.window(1, WINDOW_BYTES_MAX)?;
+            let mut got = 0;
+            loop {
+                let (bytes, ends) = f.data_of(1)?;
+                got += bytes.len();
+                if ends {
+                    break;
+                }
+            }
+            if got == MANY_BYTES {
+                Ok(())
+            } else {
+                Err(format!("{got} bytes"))
+            }
         },
         expect: Alive,
     },

@@ -1,6 +1,6 @@
 //! The server behind the upstream routes: hyper's own, with the same paths as the components of the other route.
 
-use super::{ECHO, FIELDS, HELD};
+use super::{ECHO, FIELDS, HELD, MANY, MANY_BYTES};
 use crate::support::Protocol;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -100,6 +100,10 @@ fn answer(request: Request<Incoming>) -> Response<BoxBody<Bytes, hyper::Error>> 
         HELD => {
             let some = Ok(Frame::data(Bytes::from_static(b"and now, silence\n")));
             Response::new(BodyExt::boxed(StreamBody::new(iter([some]).chain(pending()))))
+        }
+        MANY => {
+            let piece = |_| Ok(Frame::data(Bytes::from_static(b"x")));
+            Response::new(BodyExt::boxed(StreamBody::new(iter((0..MANY_BYTES).map(piece)))))
         }
         FIELDS => Response::new(text(format!("{:?}", request.headers()))),
         _ => Response::new(text("Hello, world!\n".to_owned())),

@@ -3,6 +3,7 @@
 use super::native::{Content, Native, hex};
 use super::one;
 use super::programs::{curl, output};
+use crate::support::origin::{Origin, chunk};
 use crate::support::{Gateway, turn};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -128,6 +129,40 @@ fn a_gib_goes_up() {
     let carrier = Carrier::start();
     for switch in ["--http1.1", "--http2-prior-knowledge"] {
         carrier.in_flat_memory(&format!("up {switch}"), |bytes| carrier.up(switch, bytes));
+    }
+}
+
+/// A server that answers at once and reads nothing: the client, who sends all it has before it listens, hears the answer.
+#[test]
+fn an_early_answer_reaches_who_still_sends() {
+    let origin = Origin::start(|visit| {
+        visit.head();
+        visit.raw.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly");
+        visit.until_closed();
+    });
+    let gateway = Gateway::with()
+        .upstream("early", &one(origin.address, ""))
+        .route("{ upstream = 'early', limits = { body = '1GiB' } }")
+        .start();
+    let blocks = || Content::new(30 * MIB);
+    for is_chunked in [false, true] {
+        let mut raw = gateway.connect();
+        let framing = if is_chunked {
+            "transfer-encoding: chunked".to_owned()
+        } else {
+            format!("content-length: {}", 30 * MIB)
+        };
+        raw.write(format!("POST / HTTP/1.1\r\nhost: any.test\r\n{framing}\r\n\r\n"));
+        for block in blocks() {
+            let bytes = if is_chunked { chunk(&block) } else { block.to_vec() };
+            raw.try_write(bytes).expect("it is taken");
+        }
+        if is_chunked {
+            raw.try_write("0\r\n\r\n").expect("it is taken");
+        }
+        let answer = raw.response();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "early"));
+        raw.is_closed();
     }
 }
 

@@ -4,6 +4,7 @@ use super::{HOST, ONCE, SHORT, SHORT_TIME, api, failed, get, head, in_time, is_o
 use crate::support::client::Upload;
 use crate::support::origin::{Origin, Visit};
 use crate::support::{Client, End, Gateway, Protocol, wait};
+use socket2::SockRef;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -167,6 +168,27 @@ fn both_sides_talk_at_once() {
     assert_eq!(origin.accepted(), 1);
 }
 
+#[test]
+fn a_client_that_pauses_is_no_fault_of_its_server() {
+    let origin = Origin::start(super::echo);
+    let gateway = api(&[origin.address], &format!("{SHORT}{ONCE}")).start();
+    for protocol in [Protocol::H1, Protocol::H2] {
+        let mut client = Client::connect(protocol, gateway.address());
+        let (mut upload, response) = client.begin(client_request(&client, "/"));
+        for _ in 0..3 {
+            upload.send("some");
+            // The client's own pace.
+            thread::park_timeout(2 * SHORT_TIME);
+        }
+        upload.finish(None);
+        let (head, mut download) = response().expect("an answer");
+        assert_eq!(head.status, 200, "{protocol:?}");
+        assert_eq!(download.data().expect("a body").as_deref(), Some(&b"POST /"[..]));
+        assert_eq!(origin.last().body, b"somesomesome");
+    }
+    assert_eq!(gateway.metric("tidegate_upstream_failures_total", &[]), 0.0);
+}
+
 /// Sends until nobody takes any more; gives itself back, because a body that is let go is at its end.
 fn pour(mut upload: Upload) -> thread::JoinHandle<Upload> {
     thread::spawn(move || {
@@ -217,18 +239,21 @@ fn upload_gateway(origin: &Origin) -> Gateway {
 
 #[test]
 fn an_upload_that_is_taken_slowly_is_in_time() {
-    // Far more than the buffers on the way hold, at a pace that takes longer than the server has for its answer.
+    // Far more than the buffers on the way hold, which are small, at a pace that takes longer than the server has for
+    // its answer.
     const BYTES: usize = 64 << 20;
     let origin = Origin::start(|visit| {
-        let Some(_) = visit.head() else { return };
-        let mut left = BYTES;
-        while left > 0 {
-            left -= visit.raw.take(2 << 20).len();
-            // The server's own pace.
-            thread::park_timeout(Duration::from_millis(100));
+        let small = SockRef::from(visit.raw.tcp()).set_recv_buffer_size(256 << 10);
+        small.expect("a socket option");
+        while visit.head().is_some() {
+            let mut left = BYTES;
+            while left > 0 {
+                left -= visit.raw.take(2 << 20).len();
+                // The server's own pace.
+                thread::park_timeout(Duration::from_millis(100));
+            }
+            visit.raw.write(ok("all"));
         }
-        visit.raw.write(ok("all"));
-        visit.until_closed();
     });
     let more = format!("{ONCE}, timeout = {{ first_byte = '1500ms' }}");
     let gateway = api(&[origin.address], &more)

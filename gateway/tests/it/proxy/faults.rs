@@ -73,7 +73,7 @@ fn trickles(visit: &mut Visit, text: &str) {
 const GATEWAY: Told = Told::Status(502);
 const TIMEOUT: Told = Told::Status(504);
 
-static FAULTS: [Fault; 27] = [
+static FAULTS: [Fault; 29] = [
     at_once("/closes", GATEWAY, "upstream-closed", |_| {}),
     at_once("/resets", GATEWAY, "upstream-closed", |visit| visit.reset()),
     slowly("/stalls", TIMEOUT, "upstream-first-byte", |visit| stalls(visit, "")),
@@ -146,6 +146,12 @@ static FAULTS: [Fault; 27] = [
     }),
     at_once("/until-close-resets", Told::Cut("some"), "upstream-closed", |visit| {
         resets(visit, &format!("{UNTIL_CLOSE}some"));
+    }),
+    at_once("/old-resets", Told::Cut("some"), "upstream-closed", |visit| {
+        resets(visit, "HTTP/1.0 200 OK\r\n\r\nsome");
+    }),
+    at_once("/old-closes", Told::Cut("some"), "upstream-closed", |visit| {
+        visit.raw.write("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nsome");
     }),
     slowly("/until-close-stalls", Told::Cut("some"), "upstream-idle", |visit| {
         stalls(visit, &format!("{UNTIL_CLOSE}some"));

@@ -8,6 +8,8 @@ use super::{Asked, BadResponse, ResponseLimits};
 
 /// What a status line begins with, `d` for a digit.
 const VERSION: &[u8] = b"HTTP/d.d";
+/// What it nearly always begins with.
+const COMMON: &[u8] = b"HTTP/1.1 ";
 
 /// A reader of one head that can stop at any byte and go on from there.
 #[derive(Debug, Default)]
@@ -77,8 +79,13 @@ impl Head {
 
     /// Reads one element of the status line, or as much of it as has come. False when there is no more to read.
     fn status_line(&mut self, unit: &[u8]) -> Result<bool, BadResponse> {
-        if self.stage == Stage::Reason {
-            self.at += class::value_run(unit.get(self.at..).unwrap_or_default());
+        match self.stage {
+            // No look at each byte where there is no need for one.
+            Stage::Version if self.at == 0 && unit.starts_with(COMMON) => {
+                (self.stage, self.at, self.is_http_11) = (Stage::Status, COMMON.len(), true);
+            }
+            Stage::Reason => self.at += class::value_run(unit.get(self.at..).unwrap_or_default()),
+            _ => {}
         }
         let Some(&byte) = unit.get(self.at) else {
             return Ok(false);
