@@ -238,6 +238,8 @@ pub const OUTGOING_CONNECTIONS_COUNT_MAX: usize = 4_096;
 /// An unused connection is kept this long: less than most servers keep theirs (nginx 75 s), so that it is closed from
 /// this side and few requests meet a connection that is just being closed.
 pub const OUTGOING_IDLE_TIME: Duration = Duration::from_secs(30);
+/// How often a server's failures are told in the log, per server; those between are counted.
+pub const UPSTREAM_FAULT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a denied destination is told in the log, per component; those between are counted.
 pub const DENIAL_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// From a request without a usable connection to one: the wait for a place, DNS, TCP and TLS together.

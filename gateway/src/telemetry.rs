@@ -6,3 +6,6 @@
 pub(crate) mod access;
 pub(crate) mod log;
 pub(crate) mod metrics;
+mod seldom;
+
+pub(crate) use self::seldom::Seldom;

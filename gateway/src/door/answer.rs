@@ -4,7 +4,7 @@ use super::shared::Connection;
 use crate::error::{Blame, Fault};
 use crate::http::{AfterUpgrade, Body, BodyError, Cause, RequestCx, Upgrade};
 use crate::snapshot::{Admitted, Route};
-use crate::telemetry::access::{AccessLog, Record};
+use crate::telemetry::access::Record;
 use crate::telemetry::metrics::GaugeGuard;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, Uri, Version, header};
@@ -60,7 +60,6 @@ pub(super) struct Asked {
 pub(super) struct Exchange {
     pub(super) cx: RequestCx,
     pub(super) connection: Arc<Connection>,
-    pub(super) access: AccessLog,
     /// `None` while the access log is off.
     pub(super) asked: Option<Asked>,
     pub(super) route: Option<Arc<Route>>,
@@ -126,7 +125,7 @@ impl Drop for Exchange {
         let outcome = self.outcome();
         let Some(asked) = &self.asked else { return };
         let client = self.cx.client();
-        self.access.write(&Record {
+        self.connection.access.write(&Record {
             time: SystemTime::now(),
             id: self.cx.id().as_u128(),
             trace: None,

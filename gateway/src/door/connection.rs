@@ -55,12 +55,9 @@ pub(super) async fn serve(
         };
         client = named;
     }
-    let connection = Arc::new(Connection::new(
-        client,
-        Arc::clone(&listener),
-        Arc::clone(&socket),
-        Arc::clone(&door.registry.clock),
-    ));
+    let clock = Arc::clone(&door.registry.clock);
+    let connection = Connection::new(client, Arc::clone(&listener), Arc::clone(&socket), clock);
+    let connection = Arc::new(connection.with_access(door.access.clone()));
     let _registered = door.registry.add(Arc::clone(&connection));
     let _open = listener.metrics.connection();
     let Some(tls) = tls else {

@@ -96,7 +96,6 @@ fn begin(door: &DoorShared, connection: &Arc<Connection>, cx: &RequestCx, head: 
     Exchange {
         cx: cx.clone(),
         connection: Arc::clone(connection),
-        access: door.access.clone(),
         asked,
         route: None,
         in_flight: None,

@@ -14,6 +14,7 @@ use super::answer::Leaving;
 use super::listener::Listener;
 use crate::http::{Cause, Client, Patience, Peer, Provenance, RequestCx};
 use crate::limits;
+use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::TimeoutKind;
 use futures_util::task::AtomicWaker;
 use http::HeaderMap;
@@ -84,6 +85,8 @@ pub(super) struct Connection {
     pub(super) peer: Arc<Peer>,
     pub(super) listener: Arc<Listener>,
     pub(super) socket: Arc<TcpStream>,
+    /// Where its requests are written down; a clone of its own, since all doors share what it counts its clones with.
+    pub(super) access: AccessLog,
     clock: Arc<Clock>,
     phase: AtomicU8,
     /// When the phase began, on the door's clock.
@@ -112,6 +115,7 @@ impl Connection {
             peer: Arc::new(Peer::new(client)),
             listener,
             socket,
+            access: AccessLog::off(),
             clock,
             phase: AtomicU8::new(phase as u8),
             since,
@@ -126,6 +130,10 @@ impl Connection {
             rest: Rest::default(),
             leaving: Mutex::new(None),
         }
+    }
+
+    pub(super) fn with_access(self, access: AccessLog) -> Self {
+        Self { access, ..self }
     }
 
     fn requests(&self) -> MutexGuard<'_, SmallVec<[UnderWay; 1]>> {

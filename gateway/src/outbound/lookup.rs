@@ -1,5 +1,5 @@
-//! Names that are looked up for other ends than a request's: guests' own sockets, by the rules of their requests, and the
-//! servers of upstreams.
+//! Names that are looked up for other ends than a guest's request: guests' own sockets, by the rules of their requests,
+//! and the servers of upstreams.
 
 use super::destination::{Destination, Host, canonical};
 use super::policy::{LOCALHOST, Reach, is_localhost};

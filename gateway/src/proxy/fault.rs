@@ -1,10 +1,13 @@
 //! What a failed exchange with a server is to the client, to the server's record, and to a second attempt.
 
+use super::server::Server;
+use super::upstream::Upstream;
 use crate::error::{Fault, UpstreamFault};
+use crate::http::Call;
 use crate::outbound::SendError;
 
 /// What `error` is called towards clients, in metrics and in the log; `None` where the server is not to blame.
-pub(super) fn kind(error: &SendError) -> Option<UpstreamFault> {
+fn kind(error: &SendError) -> Option<UpstreamFault> {
     Some(match error {
         SendError::RequestBody(_) => return None,
         SendError::LimitReached => UpstreamFault::Busy,
@@ -33,14 +36,35 @@ pub(super) fn kind(error: &SendError) -> Option<UpstreamFault> {
 }
 
 /// Whether it says something about the server's health. That all places are taken does not.
-pub(super) fn counts(kind: UpstreamFault) -> bool {
+fn counts(kind: UpstreamFault) -> bool {
     !matches!(kind, UpstreamFault::Busy | UpstreamFault::Unavailable)
 }
 
-/// What the client is told.
-pub(super) fn fault(kind: UpstreamFault, server: &str, error: &SendError) -> Fault {
-    Fault::Upstream {
-        kind,
-        why: format!("{server}: {}", error.report()),
+impl Upstream {
+    /// Puts a failed exchange down on its server's record, and says what the client is told of it.
+    pub(super) fn failed(&self, server: &Server, error: &SendError, call: &Call) -> Fault {
+        let Some(kind) = kind(error) else {
+            // The request's own body failed, and its call knows why.
+            return call.cause().map_or(Fault::ClientGone, |cause| cause.fault());
+        };
+        server.metrics.failed(kind);
+        if counts(kind) {
+            self.balancer.failed(server);
+        }
+        let why = error.report();
+        if let Some(unsaid) = server.failures.say() {
+            tracing::warn!(
+                upstream = %self.name(),
+                server = %server.name,
+                address = %server.address,
+                code = kind.code(),
+                unsaid,
+                "a request to a server failed: {why}"
+            );
+        }
+        Fault::Upstream {
+            kind,
+            why: format!("{}: {why}", server.name),
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! The data path: one request to a server, its answer back, and another server where the first one fails safely.
 
-use super::fault::{self, counts};
 use super::headers::{self, Hop};
 use super::retry;
 use super::server::{Load, Server};
@@ -182,7 +181,7 @@ impl Sending<'_> {
                     error
                 }
             };
-            let fault = self.failed(&server, &error);
+            let fault = upstream.failed(&server, &error, self.call);
             tried.push(server);
             if slot.is_none() || !self.may_retry(tried.len(), &error) {
                 return Err(fault);
@@ -209,19 +208,6 @@ impl Sending<'_> {
                 .map_or(Poll::Pending, |cause| Poll::Ready(Err(cause.fault())))
         })
         .await
-    }
-
-    /// Puts a failure down on the server's record.
-    fn failed(&self, server: &Arc<Server>, error: &SendError) -> Fault {
-        let Some(kind) = fault::kind(error) else {
-            // The request's own body failed, and its call knows why.
-            return self.call.cause().map_or(Fault::ClientGone, |cause| cause.fault());
-        };
-        server.metrics.failed(kind);
-        if counts(kind) {
-            self.upstream.balancer.failed(server);
-        }
-        fault::fault(kind, &server.name, error)
     }
 
     fn may_retry(&self, sent: usize, error: &SendError) -> bool {

@@ -3,6 +3,8 @@
 use super::eject::Ejection;
 use crate::http::Body;
 use crate::outbound::Endpoint;
+use crate::limits;
+use crate::telemetry::Seldom;
 use crate::telemetry::metrics::ServerMetrics;
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,6 +21,8 @@ pub(crate) struct Server {
     pub(super) endpoint: Arc<Endpoint<Body>>,
     pub(super) ejection: Ejection,
     pub(super) metrics: Arc<ServerMetrics>,
+    /// Its failures in the log.
+    pub(super) failures: Seldom,
     /// Requests on their way to it or waiting for its answer's end.
     load: AtomicUsize,
 }
@@ -38,6 +42,7 @@ impl Server {
             endpoint,
             ejection: Ejection::default(),
             metrics,
+            failures: Seldom::every(limits::UPSTREAM_FAULT_LOG_INTERVAL),
             load: AtomicUsize::new(0),
         })
     }

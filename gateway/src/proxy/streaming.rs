@@ -1,9 +1,7 @@
 //! A server's answer on its way to the client.
 
-use super::fault::{self, counts};
 use super::server::Load;
 use super::upstream::InFlight;
-use crate::error::Fault;
 use crate::http::{BodyError, RequestCx};
 use crate::outbound::{ResponseBody, SendError};
 use bytes::Bytes;
@@ -35,16 +33,8 @@ impl Streaming {
 
     /// The server broke off in its middle: the client has to see that the answer is not whole.
     fn failed(&self, error: &SendError) -> BodyError {
-        let Some(kind) = fault::kind(error) else {
-            let cause = self.cx.call().cause();
-            return BodyError::Fault(cause.map_or(Fault::ClientGone, |cause| cause.fault()));
-        };
-        let server = self.load.server();
-        server.metrics.failed(kind);
-        if counts(kind) {
-            self.in_flight.upstream().balancer.failed(server);
-        }
-        BodyError::Fault(fault::fault(kind, &server.name, error))
+        let upstream = self.in_flight.upstream();
+        BodyError::Fault(upstream.failed(self.load.server(), error, self.cx.call()))
     }
 }
 

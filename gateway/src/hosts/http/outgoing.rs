@@ -5,6 +5,7 @@ use super::error::code;
 use crate::http::{Caller, RequestCx};
 use crate::limits;
 use crate::outbound::{Client, DeniedReason, ResponseBody, SendError, Timeouts};
+use crate::telemetry::Seldom;
 use crate::telemetry::metrics::{ComponentMetrics, OutgoingResult};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -12,9 +13,7 @@ use http_body_util::BodyExt;
 use std::future::ready;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 /// Where the requests of one component may go, and its connections there.
@@ -23,7 +22,7 @@ pub(crate) struct Destinations {
     /// `None` where nothing is granted.
     client: Option<Arc<Client<WasiBody>>>,
     metrics: Arc<ComponentMetrics>,
-    denials: Denials,
+    denials: Seldom,
 }
 
 impl Destinations {
@@ -37,7 +36,7 @@ impl Destinations {
             component,
             client,
             metrics,
-            denials: Denials::default(),
+            denials: Seldom::every(limits::DENIAL_LOG_INTERVAL),
         })
     }
 
@@ -91,40 +90,6 @@ impl Drop for Destinations {
         if self.client.is_some() {
             self.metrics.outgoing_connections(0);
         }
-    }
-}
-
-/// When a denial was told last, and how many were not told since.
-struct Denials {
-    anchor: Instant,
-    /// Milliseconds after the anchor at which the next may be told.
-    next_ms: AtomicU64,
-    unsaid: AtomicU64,
-}
-
-impl Default for Denials {
-    fn default() -> Self {
-        Self {
-            anchor: Instant::now(),
-            next_ms: AtomicU64::new(0),
-            unsaid: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Denials {
-    /// How many were not told before this one, which is.
-    fn say(&self) -> Option<u64> {
-        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let now = ms(self.anchor.elapsed());
-        let next = now.saturating_add(ms(limits::DENIAL_LOG_INTERVAL));
-        let is_due = |at: u64| (now >= at).then_some(next);
-        let said = self.next_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due);
-        if said.is_ok() {
-            return Some(self.unsaid.swap(0, Ordering::Relaxed));
-        }
-        self.unsaid.fetch_add(1, Ordering::Relaxed);
-        None
     }
 }
 

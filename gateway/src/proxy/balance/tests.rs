@@ -6,6 +6,7 @@ mod names;
 
 use super::*;
 use crate::config::{Config, Options, Source};
+use crate::limits;
 use crate::outbound::Dns;
 use crate::proxy::server::Load;
 use crate::proxy::{Servers, Upstream};
@@ -216,15 +217,11 @@ async fn without_a_key_hashing_takes_any_server() {
 
 #[tokio::test]
 async fn a_ring_of_many_heavy_servers_is_bounded() {
-    let made = Made::weighing(&[limits_weight(); 1_024], MODES[4]);
+    let made = Made::weighing(&[limits::UPSTREAM_WEIGHT_MAX; 1_024], MODES[4]);
     let mut seen: Vec<usize> = (0..20_000).map(|at| made.server_of(&format!("user-{at}"))).collect();
     seen.sort_unstable();
     seen.dedup();
     assert!(seen.len() > 1_000, "{} of 1024 servers", seen.len());
-}
-
-fn limits_weight() -> u32 {
-    crate::limits::UPSTREAM_WEIGHT_MAX
 }
 
 #[tokio::test]
@@ -330,22 +327,4 @@ async fn addresses_are_there_at_once() {
         .map(|member| member.server.name.to_string())
         .collect();
     assert_eq!(names, ["10.0.0.1:80", "[2001:db8::1]:80"]);
-}
-
-/// Prints what a choice costs; `cargo test --release -p tidegate --lib -- --ignored --nocapture cost_of`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn cost_of_a_choice() {
-    for servers in [1, 3, 16, 100] {
-        for mode in MODES {
-            let made = Made::weighing(&vec![1; servers], mode);
-            let count = 1_000_000_u32;
-            let start = std::time::Instant::now();
-            for _ in 0..count {
-                std::hint::black_box(made.balancer().pick(std::hint::black_box(b"user-1"), &[]));
-            }
-            let mode = mode.lines().next().unwrap();
-            println!("{servers:>4} servers, {mode}: {:?}", start.elapsed() / count);
-        }
-    }
 }

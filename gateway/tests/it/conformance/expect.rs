@@ -134,13 +134,20 @@ fn is_dead(frames: &mut Frames, stream: u32) -> Done {
     let closed = [Reason::STREAM_CLOSED];
     let from = frames.seen.len();
     let alive = goes_on(frames);
-    for event in frames.seen[from..].to_vec() {
-        match &event {
-            Event::GoAway { reason, .. } if fits(*reason, &closed) => return goes_away(frames, *reason, &closed),
-            Event::Reset { stream: of, reason } if *of == stream && fits(*reason, &closed) => {}
-            event if event.stream() == Some(stream) => return Err(format!("{event} on a closed stream")),
-            _ => {}
-        }
+    let said = &frames.seen[from..];
+    let is_wrong = |event: &&Event| match event {
+        Event::Reset { stream: of, reason } => *of == stream && !fits(*reason, &closed),
+        event => event.stream() == Some(stream),
+    };
+    if let Some(event) = said.iter().find(is_wrong) {
+        return Err(format!("{event} on a closed stream"));
+    }
+    let goodbye = said.iter().find_map(|event| match event {
+        Event::GoAway { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    if let Some(reason) = goodbye {
+        return goes_away(frames, reason, &closed);
     }
     alive
 }

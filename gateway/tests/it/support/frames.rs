@@ -175,6 +175,9 @@ pub(crate) fn priority(dependency: u32, weight: u8) -> Vec<u8> {
     [&dependency.to_be_bytes()[..], &[weight]].concat()
 }
 
+/// A frame's type, flags, stream and payload.
+type Parts = (u8, u8, u32, Vec<u8>);
+
 /// One connection.
 pub(crate) struct Frames {
     stream: Box<dyn Stream>,
@@ -428,8 +431,8 @@ impl Frames {
         self.decoder.decode(&block)
     }
 
-    /// Type, flags, stream and payload of the next frame; `None` at the end of the connection.
-    fn read_frame(&mut self) -> Done<Option<(u8, u8, u32, Vec<u8>)>> {
+    /// The next frame; `None` at the end of the connection.
+    fn read_frame(&mut self) -> Done<Option<Parts>> {
         let Some(head) = self.take(9)? else {
             return Ok(None);
         };

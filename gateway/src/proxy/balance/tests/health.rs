@@ -120,7 +120,7 @@ async fn the_status_of_an_answer_decides() {
     assert!(is_up(&made), "until it is known better");
     until("it is found unhealthy", || !is_up(&made)).await;
     assert!(!gauge(&made));
-    assert_eq!(made.balancer().view()[0].1, false);
+    assert!(!made.balancer().view()[0].1);
     origin.says(GOOD);
     until("it is found healthy", || is_up(&made)).await;
     assert!(gauge(&made));
