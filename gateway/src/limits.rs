@@ -270,8 +270,14 @@ pub const OUTGOING_BUFFER_BYTES: usize = 128 * 1024;
 pub const OUTGOING_H2_STREAMS_COUNT: usize = 100;
 /// Flow-control window of one response.
 pub const OUTGOING_H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-/// Flow-control window of one HTTP/2 connection.
-pub const OUTGOING_H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Flow-control window of one HTTP/2 connection. h2 ends a connection when small frames worth half of it wait, each
+/// counted with 256 bytes: with this much one client that does not read has none of its neighbours cut off, as long as the
+/// server's frames have eight bytes.
+pub const OUTGOING_H2_CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// A piece of a request body that is put together with those behind it, where they are there already.
+pub const UPLOAD_SMALL_BYTES: usize = 1024;
+/// What small pieces are put together to.
+pub const UPLOAD_PIECE_BYTES: usize = 16 * 1024;
 /// Request bytes held for one HTTP/2 stream.
 pub const OUTGOING_H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// How often an HTTP/2 connection with requests under way is asked for a sign of life.

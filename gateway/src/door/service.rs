@@ -66,6 +66,7 @@ pub(super) async fn serve(
     }
     let (parts, body) = answer.into_parts();
     if let Some(after) = leaves {
+        cx.unpin();
         leave(&connection, stream, Leaving::new(after, exchange));
         return Ok(Response::from_parts(parts, Tracked::leaving()));
     }

@@ -98,7 +98,7 @@ struct Inner {
     call: Call,
     timing: Timing,
     /// The snapshot this request runs on; kept alive until the request's very end.
-    pinned: OnceLock<Arc<dyn Any + Send + Sync>>,
+    pinned: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     /// What runs on the connection behind the answer, where that ends HTTP on it.
     after: Mutex<Option<AfterUpgrade>>,
     /// The server that answered, where one behind the gateway did.
@@ -124,7 +124,7 @@ impl RequestCx {
             client,
             call: Call::new(Instant::now()),
             timing: Timing::default(),
-            pinned: OnceLock::new(),
+            pinned: Mutex::new(None),
             after: Mutex::new(None),
             server: OnceLock::new(),
         }))
@@ -160,9 +160,15 @@ impl RequestCx {
         &self.0.timing
     }
 
-    /// Keeps `what` alive as long as this request. A request pins once; a second pin is ignored.
+    /// Keeps `what` alive as long as this request, or until [`Self::unpin`].
     pub fn pin(&self, what: Arc<dyn Any + Send + Sync>) {
-        let _ = self.0.pinned.set(what);
+        *self.0.pinned.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    /// Lets go of what was pinned: what goes on behind an answer may last for days.
+    pub(crate) fn unpin(&self) {
+        let pinned = self.0.pinned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(pinned);
     }
 
     /// The answer ends HTTP on this connection (101, or 2xx to an extended CONNECT), and `after` goes on with it.

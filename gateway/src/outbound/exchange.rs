@@ -105,6 +105,15 @@ impl Flight {
         }
     }
 
+    /// What an error of hyper's means: a body that failed explains everything that came after it.
+    pub(super) fn blame(&self, error: hyper::Error, of: fn(hyper::Error) -> SendError) -> SendError {
+        if self.upload.as_ref().is_some_and(|upload| upload.has_failed()) {
+            SendError::RequestBody(error)
+        } else {
+            of(error)
+        }
+    }
+
     /// Polls the timer, which runs from `from` on, or from the request body's last progress where that was later.
     fn poll_late(&mut self, cx: &mut Context<'_>, from: Instant, patience: Duration) -> Poll<SendError> {
         loop {
@@ -312,7 +321,7 @@ async fn head<B>(
                 *slot = Some(request);
                 Outcome::Unsent(SendError::of_request(error.into_error()))
             }
-            None => Outcome::Failed(SendError::of_request(error.into_error())),
+            None => Outcome::Failed(flight.blame(error.into_error(), SendError::of_request)),
         },
         Err(late) => {
             flight.suspect();

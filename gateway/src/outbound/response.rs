@@ -84,8 +84,9 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
+                let error = this.flight.blame(error, SendError::of_body);
                 this.flight.abort();
-                Poll::Ready(Some(Err(SendError::of_body(error))))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
                 this.flight.complete();

@@ -89,7 +89,11 @@ async fn get(member: &Member, path: &str, host: Option<&HeaderValue>, patience: 
         first_byte: patience,
         between_bytes: patience,
     };
-    match member.probe.send(&mut Some(request), &timeouts, Manner::default()).await {
+    match member
+        .probe
+        .send(&mut Some(request), &timeouts, Manner::default())
+        .await
+    {
         Attempt::Response(response) => judge(response).await,
         Attempt::Upgraded(..) => Err(Unhealthy::Upgrade),
         Attempt::Unsent(error) | Attempt::Failed(error) => Err(error.into()),

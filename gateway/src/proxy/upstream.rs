@@ -90,7 +90,7 @@ impl Upstream {
         // Discovery makes servers later, and whatever it makes differs in its address only.
         for server in &config.servers {
             let any = SocketAddr::from(([127, 0, 0, 1], server.port));
-            makes.endpoint(any, server, 1).map_err(|source| UpstreamError::Server {
+            makes.endpoint(any, server, 1, 1).map_err(|source| UpstreamError::Server {
                 server: server.to_string(),
                 source,
             })?;
@@ -207,7 +207,8 @@ impl Makes {
         &self,
         address: SocketAddr,
         server: &ServerConfig,
-        connections: usize,
+        connections_max: usize,
+        pending_max: usize,
     ) -> Result<Arc<Endpoint<Body>>, SendError> {
         let is_h2 = self.config.protocol == UpstreamProtocol::H2;
         let tls = self.config.tls.as_ref();
@@ -218,16 +219,20 @@ impl Makes {
             server_name: tls.and_then(|tls| tls.server_name.as_deref().map(str::to_owned)),
             is_h2c: is_h2 && tls.is_none(),
             needs_h2: is_h2 && tls.is_some(),
-            connections_max: connections,
-            pending_max: self.config.limits.pending,
+            connections_max,
+            pending_max,
             doors: self.doors,
         })
     }
 
     /// A server, and an endpoint for its health checks. `None` never happens: every server's settings were tried out.
     fn server(&self, address: SocketAddr, server: &ServerConfig, registry: &Registry) -> Option<(Arc<Server>, Arc<Endpoint<Body>>)> {
-        let endpoint = self.endpoint(address, server, self.config.limits.connections).ok()?;
-        let probe = self.endpoint(address, server, 1).ok()?;
+        let limits = &self.config.limits;
+        let endpoint = self
+            .endpoint(address, server, limits.connections, limits.pending)
+            .ok()?;
+        // Two, as the connection of the check before may still be closing.
+        let probe = self.endpoint(address, server, 2, 1).ok()?;
         let metrics = registry.server(self.config.name.as_str(), &address.to_string());
         let server = Server::new(address, server.to_string().into(), server.weight, endpoint, metrics);
         Some((server, probe))

@@ -13,6 +13,7 @@ mod split;
 mod tls;
 mod traffic;
 mod tunnels;
+mod tunnels_h2;
 mod websocket;
 
 use crate::support::{Gateway, wait};

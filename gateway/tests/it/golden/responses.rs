@@ -169,7 +169,7 @@ pub(crate) static BAD: &[Bad] = &[
     head("status-tab", b"HTTP/1.1 200\tOK\r\nContent-Length: 0\r\n\r\n"),
     head("status-bare-lf", b"HTTP/1.1 200\nContent-Length: 0\r\n\r\n"),
     head("status-bare-cr", b"HTTP/1.1 200\rContent-Length: 0\r\n\r\n"),
-    head("status-nul", b"HTTP/1.1 2\0000 OK\r\nContent-Length: 0\r\n\r\n"),
+    head("status-nul", b"HTTP/1.1 2\x0000 OK\r\nContent-Length: 0\r\n\r\n"),
     // The reason.
     head("reason-bare-lf", b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n"),
     head("reason-bare-cr", b"HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n"),

@@ -2,8 +2,10 @@
 
 use super::native::Native;
 use super::traffic::{Outcome, Traffic};
+use super::tunnels::{accepted, echo, ended, open};
 use super::{one, upstream, wait_server};
 use crate::support::config::{entry, inline, list};
+use crate::support::origin::Origin;
 use crate::support::{Gateway, wait};
 
 /// A route that has nothing to do with the upstream, so that something changes.
@@ -157,4 +159,44 @@ fn upstreams_come_and_go() {
         let text = gateway.admin("GET", "/metrics", &[]).text();
         !text.lines().any(|line| line.contains(&gone))
     });
+}
+
+/// A tunnel may last for days: of the configuration it was opened under it keeps its own server, and nothing else.
+#[test]
+fn a_tunnel_outlives_its_configuration() {
+    let origin = Origin::start(|visit| {
+        let request = visit.request().expect("a handshake");
+        visit.raw.write(accepted(request.field("sec-websocket-key")));
+        echo(visit);
+    });
+    let (a, b) = (Native::start("a"), Native::start("b"));
+    let checked = |server: &Native| one(server.address, "health = { path = '/healthz', interval = '100ms' }");
+    let mut gateway = Gateway::with()
+        .upstream("ws", &one(origin.address, ""))
+        .upstream("api", &checked(&a))
+        .route("{ name = 'ws', path = '/tunnel', upstream = 'ws' }")
+        .route("{ name = 'api', path = '/r/*', upstream = 'api' }")
+        .start();
+    let mut raw = open(&gateway);
+    assert_eq!(gateway.get("any", "/r/1").text(), "a");
+    gateway.edit(|config| {
+        let upstreams = entry(config, "upstream");
+        upstreams.remove("ws");
+        upstreams.insert("api".to_owned(), inline(&checked(&b)));
+        list(config, "route").retain(|route| route["name"].as_str() != Some("ws"));
+    });
+    gateway.reload().is(200);
+    assert_eq!(gateway.get("any", "/r/2").text(), "b");
+    raw.write("still");
+    assert_eq!(raw.take(5), b"still");
+    gateway.wait_metric("tidegate_snapshot_versions_alive", &[], 1.0);
+    wait::until_true("the connections to the server that left to be closed", || a.open() == 0);
+    let (old, new) = (a.accepted(), b.accepted());
+    wait::until_true("the health of the new one to be asked for", || b.accepted() > new + 3);
+    assert_eq!(a.accepted(), old, "nobody asks for the old one's health");
+    raw.write("and still");
+    assert_eq!(raw.take(9), b"and still");
+    raw.finish_writing();
+    raw.is_closed();
+    ended(&gateway, 101, "complete", 14, 14);
 }

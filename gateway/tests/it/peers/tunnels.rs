@@ -7,16 +7,24 @@ use rustix::process::Signal;
 use serde_json::Value as Json;
 use std::fs;
 use std::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// A handshake with the key and the answer of RFC 6455 §1.3.
+/// A handshake with the key of RFC 6455 §1.3.
 const HANDSHAKE: &str = "GET /tunnel HTTP/1.1\r\nhost: ws.test\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
-    sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// The answer to a key.
+pub(super) fn accepted(key: &str) -> String {
+    let accept = derive_accept_key(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+         sec-websocket-accept: {accept}\r\n\r\n"
+    )
+}
 
 /// A gateway before this server; `more` is further keys of its upstream.
 #[track_caller]
-fn gateway(origin: &Origin, more: &str) -> Gateway {
+pub(super) fn gateway(origin: &Origin, more: &str) -> Gateway {
     Gateway::with()
         .upstream("ws", &one(origin.address, more))
         .route("{ upstream = 'ws' }")
@@ -26,15 +34,15 @@ fn gateway(origin: &Origin, more: &str) -> Gateway {
 /// A server that accepts every handshake and then runs `script`.
 fn accepting(script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Origin {
     Origin::start(move |visit| {
-        if visit.request().is_some() {
-            visit.raw.write(ACCEPTED);
+        if let Some(request) = visit.request() {
+            visit.raw.write(accepted(request.field("sec-websocket-key")));
             script(visit);
         }
     })
 }
 
 /// Sends back what comes, until nothing comes.
-fn echo(visit: &mut Visit) {
+pub(super) fn echo(visit: &mut Visit) {
     loop {
         let piece = visit.raw.take(1);
         if piece.is_empty() {
@@ -45,7 +53,7 @@ fn echo(visit: &mut Visit) {
 }
 
 #[track_caller]
-fn open(gateway: &Gateway) -> Raw {
+pub(super) fn open(gateway: &Gateway) -> Raw {
     let mut raw = gateway.connect();
     raw.write(HANDSHAKE);
     let head = raw.head().expect("an answer");
@@ -54,15 +62,16 @@ fn open(gateway: &Gateway) -> Raw {
 }
 
 #[track_caller]
-fn line(gateway: &Gateway) -> Json {
+fn line(gateway: &Gateway, status: u16) -> Json {
     let line = gateway.wait_access("the tunnel's line", |line| line["path"] == "/tunnel");
-    assert_eq!(line["status"], 101, "{line}");
+    assert_eq!(line["status"], status, "{line}");
     line
 }
 
+/// What is told of the one tunnel of a gateway when it has ended.
 #[track_caller]
-fn ended(gateway: &Gateway, outcome: &str, bytes_in: u64, bytes_out: u64) {
-    let line = line(gateway);
+pub(super) fn ended(gateway: &Gateway, status: u16, outcome: &str, bytes_in: u64, bytes_out: u64) {
+    let line = line(gateway, status);
     let said = (&line["outcome"], &line["bytes_in"], &line["bytes_out"]);
     assert_eq!(said, (&outcome.into(), &bytes_in.into(), &bytes_out.into()), "{line}");
     let lines = gateway.access().iter().filter(|line| line["path"] == "/tunnel").count();
@@ -81,8 +90,9 @@ fn ended(gateway: &Gateway, outcome: &str, bytes_in: u64, bytes_out: u64) {
 #[test]
 fn bytes_that_come_with_the_handshakes_are_kept() {
     let origin = Origin::start(|visit| {
-        visit.request();
-        visit.raw.write(format!("{ACCEPTED}server first|"));
+        let request = visit.request().expect("a handshake");
+        let accepted = accepted(request.field("sec-websocket-key"));
+        visit.raw.write(format!("{accepted}server first|"));
         assert_eq!(visit.raw.take(13), b"client first|");
         visit.raw.write("got it|");
         visit.until_closed();
@@ -100,7 +110,7 @@ fn bytes_that_come_with_the_handshakes_are_kept() {
     assert_eq!(seen.field("sec-websocket-key"), "dGhlIHNhbXBsZSBub25jZQ==");
     raw.finish_writing();
     raw.is_closed();
-    ended(&gateway, "complete", 13, 20);
+    ended(&gateway, 101, "complete", 13, 20);
 }
 
 /// More than one read brings, in the packet of the handshake: nothing of it is taken for HTTP, and nothing is lost.
@@ -121,7 +131,7 @@ fn a_great_deal_may_come_with_the_handshake() {
     assert_eq!(raw.head().expect("an answer").status, 101);
     assert_eq!(raw.take(9), b"all of it");
     drop(raw);
-    ended(&gateway, "complete", EARLY as u64, 9);
+    ended(&gateway, 101, "complete", EARLY as u64, 9);
 }
 
 #[test]
@@ -136,7 +146,7 @@ fn either_side_may_end_first_and_still_hear_the_other() {
     raw.write("question");
     raw.finish_writing();
     assert_eq!(raw.rest(), b"answer");
-    ended(&gateway, "complete", 8, 6);
+    ended(&gateway, 101, "complete", 8, 6);
 
     let origin = accepting(|visit| {
         visit.raw.write("enough");
@@ -148,7 +158,7 @@ fn either_side_may_end_first_and_still_hear_the_other() {
     assert_eq!(raw.rest(), b"enough");
     raw.write("and yet");
     raw.finish_writing();
-    ended(&gateway, "complete", 7, 6);
+    ended(&gateway, 101, "complete", 7, 6);
 }
 
 #[test]
@@ -171,7 +181,7 @@ fn a_silent_tunnel_is_closed_and_one_that_moves_is_not() {
         (Duration::from_millis(250)..Duration::from_secs(5)).contains(&lasted),
         "{lasted:?}"
     );
-    ended(&gateway, "tunnel-idle", moved, moved);
+    ended(&gateway, 101, "tunnel-idle", moved, moved);
     wait::until_true("the server's end to be closed", || origin.open() == 0);
 }
 
@@ -198,7 +208,7 @@ fn no_time_of_a_request_cuts_a_tunnel() {
     assert_eq!(raw.take(1), b"x");
     raw.finish_writing();
     raw.is_closed();
-    ended(&gateway, "complete", 1, 1);
+    ended(&gateway, 101, "complete", 1, 1);
 }
 
 #[test]
@@ -310,7 +320,7 @@ fn a_client_that_is_gone_takes_the_servers_end_with_it_and_the_other_way_round()
         }
         drop(raw);
         wait::until_true("the server's end to be closed", || origin.open() == 0);
-        ended(&gateway, if is_reset { "client-gone" } else { "complete" }, 1, 1);
+        ended(&gateway, 101, if is_reset { "client-gone" } else { "complete" }, 1, 1);
     }
     for is_reset in [false, true] {
         let origin = accepting(move |visit| {
@@ -326,7 +336,7 @@ fn a_client_that_is_gone_takes_the_servers_end_with_it_and_the_other_way_round()
         assert_eq!(raw.take(3), b"bye");
         raw.write("x");
         raw.is_closed();
-        let line = line(&gateway);
+        let line = line(&gateway, 101);
         if is_reset {
             assert_eq!(line["outcome"], "upstream-closed", "{line}");
         }
@@ -355,7 +365,7 @@ fn a_tunnel_that_is_open_when_the_gateway_ends_is_cut_at_the_deadline() {
     let lasted = told.elapsed();
     assert!(lasted > Duration::from_millis(500), "{lasted:?}");
     assert_eq!(gateway.wait().code(), Some(0));
-    let line = line(&gateway);
+    let line = line(&gateway, 101);
     assert_eq!(
         (&line["outcome"], &line["bytes_in"], &line["bytes_out"]),
         (&"shutdown".into(), &12.into(), &12.into()),

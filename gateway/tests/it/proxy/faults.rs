@@ -1,7 +1,7 @@
 //! Servers that fail, at each step of an exchange: the client is told what happened, or can tell that its answer is not
 //! whole.
 
-use super::{HOST, ONCE, SHORT, SHORT_TIME, api, failed, get, in_time, is_own, is_quiet, own, upstream};
+use super::{HOST, ONCE, SHORT, SHORT_TIME, api, failed, get, in_time, is_own, is_quiet, responses, upstream};
 use crate::support::certs::Authority;
 use crate::support::origin::{Full, Origin, Visit, nowhere};
 use crate::support::{Client, End, Gateway, Protocol, wait};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// How the client learns of it.
 #[derive(Clone, Copy, Debug)]
-enum Told {
+pub(super) enum Told {
     /// With this status.
     Status(u16),
     /// The answer breaks off behind this much of its body.
@@ -18,14 +18,14 @@ enum Told {
 }
 
 /// One way to fail.
-struct Fault {
-    target: &'static str,
+pub(super) struct Fault {
+    pub(super) target: &'static str,
     /// What the server does when it has read the request.
     script: fn(&mut Visit),
     told: Told,
     code: &'static str,
     /// Whether a time has to pass before it is known.
-    is_slow: bool,
+    pub(super) is_slow: bool,
 }
 
 const fn at_once(target: &'static str, told: Told, code: &'static str, script: fn(&mut Visit)) -> Fault {
@@ -73,7 +73,7 @@ fn trickles(visit: &mut Visit, text: &str) {
 const GATEWAY: Told = Told::Status(502);
 const TIMEOUT: Told = Told::Status(504);
 
-static FAULTS: [Fault; 29] = [
+pub(super) static FAULTS: [Fault; 29] = [
     at_once("/closes", GATEWAY, "upstream-closed", |_| {}),
     at_once("/resets", GATEWAY, "upstream-closed", |visit| visit.reset()),
     slowly("/stalls", TIMEOUT, "upstream-first-byte", |visit| stalls(visit, "")),
@@ -158,12 +158,15 @@ static FAULTS: [Fault; 29] = [
     }),
 ];
 
-fn faulty(visit: &mut Visit) {
+/// Fails in the way the target says; others are answered with their name, or out of the tables.
+pub(super) fn faulty(visit: &mut Visit) {
     while let Some(request) = visit.request() {
         if let Some(fault) = FAULTS.iter().find(|fault| fault.target == request.target) {
             return (fault.script)(visit);
         }
-        visit.raw.write(own(&request));
+        if !responses::serve_one(visit, &request) {
+            return;
+        }
     }
 }
 

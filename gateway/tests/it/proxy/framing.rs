@@ -1,7 +1,7 @@
 //! Requests that must not pass, and odd ones that must, with a server behind the gateway that trusts what it gets.
 
 use super::trusting::{Trust, Trusting, read};
-use super::{ONCE, api, ask, get, is_quiet};
+use super::{ONCE, api, ask, get, head, is_quiet};
 use crate::golden::{bodies, malformed, unusual};
 use crate::malformed::{answers, judge};
 use crate::support::origin::Received;
@@ -116,6 +116,45 @@ fn odd_and_valid_requests_arrive_as_what_they_mean() {
             }
         }
         is_right(&wrong, unusual::CASES.len());
+    }
+}
+
+/// A handshake that becomes none: what follows it is a body, or the next request, and never a tunnel's.
+#[test]
+fn what_follows_a_handshake_is_what_its_answer_makes_it() {
+    const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let smuggled = "GET /smuggled HTTP/1.1\r\nhost: s\r\n\r\n";
+    for trust in Trust::ALL {
+        let server = Trusting::start(trust);
+        let gateway = gateway(&server);
+        for (more, behind, expected) in [
+            (String::new(), get("/second"), &["/first", "/second"][..]),
+            (
+                format!("content-length: {}\r\n", smuggled.len()),
+                smuggled.to_owned() + &get("/second"),
+                &["/first", "/second"],
+            ),
+            (
+                "content-length: 0\r\n".to_owned(),
+                get("/second"),
+                &["/first", "/second"],
+            ),
+            (
+                "transfer-encoding: chunked\r\n".to_owned(),
+                format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n{}", smuggled.len(), get("/second")),
+                &["/first", "/second"],
+            ),
+        ] {
+            let mut raw = gateway.connect();
+            // The server answers 200: it knows of no WebSockets.
+            raw.write(head("GET", "/first", &format!("{UPGRADE}{more}")) + &behind);
+            raw.response().is(200);
+            raw.response().is(200);
+            let seen: Vec<_> = server.take().into_iter().map(|request| request.target).collect();
+            assert_eq!(seen, expected, "{trust:?}, {more:?}");
+        }
+        is_quiet(&gateway);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ONCE, api, get, head, is_own, is_quiet, ok, own};
 use crate::golden::responses::{Asked, BAD, Bad, Ends, GOOD, Good, Harm};
-use crate::support::origin::{Origin, Visit};
+use crate::support::origin::{Origin, Received, Visit};
 use crate::support::{Client, End, Gateway, Protocol, Raw, Response, wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,25 +45,32 @@ impl Table {
 
 fn serve(visit: &mut Visit, closes: bool, reused: &AtomicUsize) {
     while let Some(request) = visit.request() {
-        let number = |prefix: &str| -> Option<usize> { request.target.strip_prefix(prefix)?.parse().ok() };
-        if let Some(at) = number("/bad/") {
-            visit.raw.write(BAD[at].bytes);
-            if !closes && visit.request().is_some() {
-                reused.fetch_add(1, Ordering::SeqCst);
-            }
-            return;
-        }
-        let Some(at) = number("/good/") else {
-            visit.raw.write(own(&request));
+        if serve_one(visit, &request) {
             continue;
-        };
-        visit.raw.write(GOOD[at].bytes);
-        match GOOD[at].ends {
-            Ends::Itself => {}
-            Ends::Close => return,
-            Ends::Http => return visit.until_closed(),
         }
+        if request.target.starts_with("/bad/") && !closes && visit.request().is_some() {
+            reused.fetch_add(1, Ordering::SeqCst);
+        }
+        return;
     }
+}
+
+/// Answers out of the tables, or with the request's own name. Whether the connection goes on.
+pub(super) fn serve_one(visit: &mut Visit, request: &Received) -> bool {
+    let number = |prefix: &str| -> Option<usize> { request.target.strip_prefix(prefix)?.parse().ok() };
+    if let Some(at) = number("/bad/") {
+        visit.raw.write(BAD[at].bytes);
+        return false;
+    }
+    let Some(at) = number("/good/") else {
+        visit.raw.write(own(request));
+        return true;
+    };
+    visit.raw.write(GOOD[at].bytes);
+    if GOOD[at].ends == Ends::Http {
+        visit.until_closed();
+    }
+    GOOD[at].ends == Ends::Itself
 }
 
 fn request(asked: Asked, target: &str) -> (&'static str, String) {

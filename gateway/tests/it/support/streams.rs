@@ -1,6 +1,6 @@
 //! The h2 crate's client, which can do to single streams what a well-behaved client would not.
 
-use super::wait::PATIENCE;
+use super::wait::{self, PATIENCE};
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Error, RecvStream, SendStream};
@@ -58,6 +58,21 @@ impl Streams {
         let request = request.body(()).expect("the request is valid");
         let mut sender = self.runtime.block_on(in_time(self.sender.clone().ready()))?;
         let (response, upload) = sender.send_request(request, method != "POST")?;
+        Ok(Asked { upload, response })
+    }
+
+    /// Asks for a WebSocket in a stream of its own (RFC 8441), at the host `ws.test`. Its data may be sent at once.
+    pub(crate) fn websocket(&mut self, path: &str) -> Result<Asked, Error> {
+        let mut sender = self.runtime.block_on(in_time(self.sender.clone().ready()))?;
+        // The gateway's settings have to be here, which allow it.
+        wait::until_true("extended CONNECT", || sender.is_extended_connect_protocol_enabled());
+        let request = Request::builder()
+            .method("CONNECT")
+            .uri(format!("http://ws.test{path}"))
+            .extension(h2::ext::Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13");
+        let request = request.body(()).expect("the request is valid");
+        let (response, upload) = sender.send_request(request, false)?;
         Ok(Asked { upload, response })
     }
 

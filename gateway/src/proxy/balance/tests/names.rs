@@ -182,7 +182,9 @@ async fn idle_connections_of_a_server_that_is_gone_are_closed() {
     made.balancer().known(Duration::from_secs(20)).await;
     let endpoint = made.pick().unwrap().endpoint.clone();
     let request = Request::get("/").body(Body::empty()).unwrap();
-    let sent = endpoint.send(&mut Some(request), &Timeouts::default(), Manner::default()).await;
+    let sent = endpoint
+        .send(&mut Some(request), &Timeouts::default(), Manner::default())
+        .await;
     assert!(matches!(sent, Attempt::Response(response) if response.status() == 204));
     assert_eq!((open.load(Ordering::SeqCst), endpoint.connections()), (1, 1));
     say(&answer, Some(&[2]));
