@@ -308,9 +308,10 @@ pub const SOCKET_ADDRESSES_COUNT: usize = 64;
 
 /// From a request without a usable connection to a server to one, TLS included. 504 beyond it.
 pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// From the end of a request, or its last progress, to the head of its response. 504 beyond it.
+/// From the end of a request, or its last progress, to the head of its response, and to a server's taking more of a request
+/// body. 504 beyond it.
 pub const UPSTREAM_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two pieces of a response body, and a server that takes no byte of a request body.
+/// Between two pieces of a response body.
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// From dispatch to the end of a response, all attempts together. Zero: none, because downloads take what they take.
 pub const UPSTREAM_TOTAL_TIMEOUT: Duration = Duration::ZERO;

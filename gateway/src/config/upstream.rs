@@ -70,7 +70,7 @@ pub struct UpstreamTimeouts {
     pub connect: Duration,
     /// From the end of a request, or its last progress, to the head of its response.
     pub first_byte: Duration,
-    /// Between two pieces of a body, in either direction.
+    /// Between two pieces of a response body. A request body that a server does not take has first_byte.
     pub idle: Duration,
     /// From dispatch to the end of a response, all attempts together; `None` is no such limit.
     pub total: Option<Duration>,

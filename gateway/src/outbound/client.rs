@@ -110,7 +110,11 @@ where
             None
         };
         let (stream, is_h2) = dial::open(secured, &addresses, deadline).await?;
-        dial::speak(&self.pool, Arc::new(to.to_owned()), stream, is_h2, place).await
+        let to = Arc::new(to.to_owned());
+        if !is_h2 {
+            self.pool.is_unshared(&to);
+        }
+        dial::speak(&self.pool, to, stream, is_h2, place).await
     }
 }
 

@@ -56,6 +56,18 @@ pub(super) struct Secured {
     pub(super) name: ServerName<'static>,
 }
 
+impl Secured {
+    /// The same, where nothing but HTTP/1.1 is offered.
+    pub(super) fn for_h1(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self {
+            config: Arc::new(config),
+            name: self.name.clone(),
+        }
+    }
+}
+
 impl Host<'_> {
     /// What a certificate has to name.
     pub(super) fn server_name(&self) -> Result<ServerName<'static>, SendError> {
@@ -102,9 +114,6 @@ where
     let socket = Socket::new(stream, Arc::clone(&link), place, !is_h2);
     if is_h2 {
         return h2(pool, to, socket, link).await;
-    }
-    if to.is_https {
-        pool.is_unshared(&to);
     }
     Ok(Connection::H1(Box::new(h1(pool, to, socket, link).await?)))
 }

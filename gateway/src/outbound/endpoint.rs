@@ -56,6 +56,8 @@ pub(crate) struct Endpoint<B> {
     target: Target,
     address: [SocketAddr; 1],
     secured: Option<Secured>,
+    /// The same with HTTP/1.1 alone, for requests that leave HTTP.
+    secured_h1: Option<Secured>,
     needs_h2: bool,
     pool: Arc<Pool<B>>,
 }
@@ -115,6 +117,7 @@ where
             target: Target::take(&mut uri)?,
             to: Arc::new(to),
             address: [address],
+            secured_h1: secured.as_ref().map(Secured::for_h1),
             secured,
             needs_h2: options.needs_h2,
             pool: Arc::new(Pool::new(
@@ -129,8 +132,18 @@ where
     /// fields are sent as they are: what concerns one connection only was taken out. Dropping this future, or the body
     /// of the response, breaks the exchange off at once.
     pub(crate) async fn send(&self, slot: &mut Option<Request<B>>, timeouts: &Timeouts, manner: Manner) -> Attempt {
-        let connection = match self.pool.take(&self.to).await {
+        let kept = if manner.upgrades && self.to.may_share() {
+            // Among the kept ones may be any of HTTP/2, which has no Upgrade.
+            None
+        } else {
+            self.pool.take(&self.to).await
+        };
+        let connection = match kept {
             Some(connection) => connection,
+            None if manner.upgrades => match Box::pin(self.connect_h1(timeouts.connect)).await {
+                Ok(connection) => connection,
+                Err(error) => return Attempt::Unsent(error),
+            },
             // Apart, so that requests that find a connection have no room for making one.
             None => match Box::pin(self.connect(timeouts.connect, true)).await {
                 Ok(connection) => connection,
@@ -153,6 +166,23 @@ where
                 Attempt::Unsent(error)
             }
         }
+    }
+
+    /// A new connection of HTTP/1.1, whatever is spoken otherwise.
+    async fn connect_h1(&self, patience: Duration) -> Result<Connection<B>, SendError> {
+        let deadline = Instant::now() + patience;
+        let dial = |place| async move {
+            let (stream, _) = dial::open(self.secured_h1.clone(), &self.address, deadline).await?;
+            let connection = dial::speak(&self.pool, Arc::clone(&self.to), stream, false, place).await;
+            if let Ok(Connection::H1(connection)) = &connection
+                && self.to.may_share()
+            {
+                // Not to be kept where requests without an upgrade would meet it.
+                connection.link.spoil();
+            }
+            connection
+        };
+        self.pool.connect_anew(deadline, dial).await
     }
 
     async fn send_anew(&self, upload: &mut Option<Request<Upload<B>>>, timeouts: &Timeouts, manner: Manner) -> Outcome {
@@ -184,6 +214,9 @@ where
             return Err(SendError::NoH2);
         }
         let is_h2 = is_h2 || self.to.is_h2c;
+        if !is_h2 {
+            self.pool.is_unshared(&self.to);
+        }
         dial::speak(&self.pool, Arc::clone(&self.to), stream, is_h2, place).await
     }
 }

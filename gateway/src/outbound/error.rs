@@ -90,6 +90,9 @@ pub(crate) enum SendError {
     /// The connection ended within the response.
     #[error("the response is incomplete: {0}")]
     Incomplete(#[source] hyper::Error),
+    /// The server let go of the stream within the response, and called it no error.
+    #[error("the response is incomplete: its stream was reset")]
+    Cut,
     /// The head or the trailers of the response are longer than the gateway takes.
     #[error("the response's head or trailers are too large: {0}")]
     HeadTooLarge(#[source] hyper::Error),

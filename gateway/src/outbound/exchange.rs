@@ -3,8 +3,8 @@
 use super::connection::{Connection, H1, Lease, SharedLease, Stream, Timer};
 use super::destination::{Target, to_origin_form};
 use super::response::{self, ResponseBody};
-use super::upload::{Progress, Upload};
 use super::tunnel::Tunnel;
+use super::upload::{Progress, Upload};
 use super::{SendError, Timeouts, length};
 use crate::http::guard::response::Asked;
 use crate::limits;
@@ -96,6 +96,11 @@ impl Flight {
                 lease.ended();
             }
         }
+    }
+
+    /// Whether this is a stream of HTTP/2, and not over yet.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.lease, Some(Held::Shared(_)))
     }
 
     /// The server does not answer: later requests had better not meet the same connection.
@@ -262,9 +267,7 @@ fn for_h1<B>(connection: &H1<B>, request: &mut Request<Upload<B>>) -> Result<(),
     to_origin_form(request.uri_mut())?;
     if request.headers().contains_key(TE) && !request.headers().contains_key(CONNECTION) {
         // Servers may pass over a TE that is not named as this hop's own (RFC 9110 §10.1.4).
-        request
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("te"));
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
     }
     *request.version_mut() = http::Version::HTTP_11;
     Ok(())

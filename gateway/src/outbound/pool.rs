@@ -233,6 +233,9 @@ impl<B> Pool<B> {
 
     /// Remembers that `to` speaks HTTP/1 over TLS.
     pub(super) fn is_unshared(&self, to: &Arc<Destination<'static>>) {
+        if !to.is_https {
+            return;
+        }
         self.parts.at(self.here(), |part| {
             if !part.unshared.contains(to) {
                 if part.unshared.len() >= limits::OUTGOING_KNOWN_COUNT {

@@ -88,6 +88,11 @@ impl Body for ResponseBody {
                 this.flight.abort();
                 Poll::Ready(Some(Err(error)))
             }
+            Poll::Ready(None) if this.flight.is_stream() && !this.incoming.is_end_stream() => {
+                // hyper takes RST_STREAM with NO_ERROR for an end. It is one for requests only (RFC 9113 §8.1).
+                this.flight.abort();
+                Poll::Ready(Some(Err(SendError::Cut)))
+            }
             Poll::Ready(None) => {
                 this.flight.complete();
                 Poll::Ready(None)

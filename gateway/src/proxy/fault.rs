@@ -24,7 +24,7 @@ fn kind(error: &SendError) -> Option<UpstreamFault> {
         SendError::FirstByteTimeout => UpstreamFault::FirstByteTimeout,
         SendError::WriteTimeout => UpstreamFault::WriteTimeout,
         SendError::BetweenBytesTimeout => UpstreamFault::IdleTimeout,
-        SendError::Terminated(_) | SendError::Incomplete(_) => UpstreamFault::Closed,
+        SendError::Terminated(_) | SendError::Incomplete(_) | SendError::Cut => UpstreamFault::Closed,
         SendError::HeadTooLarge(_)
         | SendError::Upgrade
         | SendError::Protocol(_)

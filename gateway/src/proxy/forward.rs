@@ -69,6 +69,9 @@ impl Upstream {
         match sending.send(head, body).await? {
             Answer::Response { response, load, time } => {
                 let server = load.server();
+                if let Some(handshake) = &handshake {
+                    handshake.check_refusal(response.status(), server)?;
+                }
                 server.metrics.answered(response.status().as_u16(), time);
                 cx.served_by(Arc::clone(&server.name));
                 let (mut head, body) = response.into_parts();

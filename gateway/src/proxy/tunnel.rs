@@ -79,6 +79,17 @@ impl Handshake {
         }
     }
 
+    /// Judges an answer that is not 101. To an extended CONNECT any 2xx would say that the WebSocket is open.
+    pub(super) fn check_refusal(&self, status: StatusCode, server: &Server) -> Result<(), Fault> {
+        if matches!(self, Self::Connect { .. }) && status.is_success() {
+            return Err(Fault::Upstream {
+                kind: UpstreamFault::Protocol,
+                why: format!("{}: it answered a WebSocket handshake with {status}", server.name),
+            });
+        }
+        Ok(())
+    }
+
     /// The client's answer to the server's 101.
     pub(super) fn answer(&self, response: Response<()>, server: &Server) -> Result<Response<Body>, Fault> {
         let wrong = |why: &str| Fault::Upstream {

@@ -162,7 +162,7 @@ struct UpstreamTimeouts {
     /// From the end of a request, or its last progress, to the head of its response. 504 beyond it.
     #[schemars(extend("default" = duration_text(limits::UPSTREAM_FIRST_BYTE_TIMEOUT)))]
     first_byte: Option<DurationText>,
-    /// Between two pieces of a body, in either direction.
+    /// Between two pieces of a response body. A request body that a server does not take has first_byte.
     #[schemars(extend("default" = duration_text(limits::UPSTREAM_IDLE_TIMEOUT)))]
     idle: Option<DurationText>,
     /// From dispatch to the end of a response, all attempts together; "0s" is no such limit.

@@ -30,7 +30,7 @@ pub(super) fn code(error: SendError) -> Error {
         SendError::WriteTimeout => Error::ConnectionWriteTimeout,
         SendError::BetweenBytesTimeout => Error::ConnectionReadTimeout,
         SendError::Terminated(_) => Error::ConnectionTerminated,
-        SendError::Incomplete(_) => Error::HttpResponseIncomplete,
+        SendError::Incomplete(_) | SendError::Cut => Error::HttpResponseIncomplete,
         SendError::HeadTooLarge(_) => Error::HttpResponseHeaderSectionSize(None),
         SendError::Upgrade => Error::HttpUpgradeFailed,
         SendError::Protocol(_) => Error::HttpProtocolError,

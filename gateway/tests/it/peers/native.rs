@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -46,8 +46,8 @@ struct Shared {
 /// What became of a server.
 pub(super) struct Killed {
     pub(super) address: SocketAddr,
-    /// The targets of all requests that it has got.
-    pub(super) seen: HashSet<String>,
+    /// When it was dead.
+    pub(super) at: Instant,
 }
 
 impl Native {
@@ -87,7 +87,7 @@ impl Native {
         drop(self.runtime.take());
         Killed {
             address: self.address,
-            seen: std::mem::take(&mut self.shared.seen.lock().unwrap()),
+            at: Instant::now(),
         }
     }
 
@@ -99,6 +99,11 @@ impl Native {
     /// Connections now.
     pub(super) fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has got this request for its name.
+    pub(super) fn has_seen(&self, target: &str) -> bool {
+        self.shared.seen.lock().unwrap().contains(target)
     }
 
     /// Requests for its name so far.

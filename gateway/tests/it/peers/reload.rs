@@ -2,7 +2,7 @@
 
 use super::native::Native;
 use super::traffic::{Outcome, Traffic};
-use super::tunnels::{accepted, echo, ended, open};
+use super::tunnels::{accepted, echo, open};
 use super::{one, upstream, wait_server};
 use crate::support::config::{entry, inline, list};
 use crate::support::origin::Origin;
@@ -198,5 +198,7 @@ fn a_tunnel_outlives_its_configuration() {
     assert_eq!(raw.take(9), b"and still");
     raw.finish_writing();
     raw.is_closed();
-    ended(&gateway, 101, "complete", 14, 14);
+    let line = gateway.wait_access("its line", |line| line["path"] == "/tunnel");
+    let said = (&line["outcome"], &line["bytes_in"], &line["bytes_out"]);
+    assert_eq!(said, (&"complete".into(), &14.into(), &14.into()), "{line}");
 }

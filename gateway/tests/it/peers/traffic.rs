@@ -4,11 +4,14 @@ use crate::support::{Gateway, Raw, wait};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 /// One request and what came of it.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) method: &'static str,
+    /// When it was sent.
+    pub(super) asked: Instant,
     /// Of this request alone.
     pub(super) target: String,
     /// `None` where the connection ended without an answer.
@@ -90,12 +93,14 @@ fn ask(raw: &mut Raw, method: &'static str, target: String) -> Outcome {
     } else {
         String::new()
     };
+    let asked = Instant::now();
     raw.write(format!(
         "{method} {target} HTTP/1.1\r\nhost: traffic.test\r\n{length}\r\n{body}"
     ));
     let answer = raw.try_response();
     Outcome {
         method,
+        asked,
         target,
         status: answer.as_ref().map(|answer| answer.status),
         code: answer

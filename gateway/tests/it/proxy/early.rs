@@ -190,7 +190,7 @@ fn a_client_that_pauses_is_no_fault_of_its_server() {
 }
 
 /// Sends until nobody takes any more; gives itself back, because a body that is let go is at its end.
-fn pour(mut upload: Upload) -> thread::JoinHandle<Upload> {
+pub(super) fn pour(mut upload: Upload) -> thread::JoinHandle<Upload> {
     thread::spawn(move || {
         let piece = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
         while upload.send(piece.clone()) {}
