@@ -280,8 +280,9 @@ pub const UPLOAD_SMALL_BYTES: usize = 1024;
 pub const UPLOAD_PIECE_BYTES: usize = 16 * 1024;
 /// Request bytes held for one HTTP/2 stream.
 pub const OUTGOING_H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// How often an HTTP/2 connection with requests under way is asked for a sign of life.
-pub const OUTGOING_H2_PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How often an HTTP/2 connection with requests under way is asked for a sign of life. gRPC servers end connections that are
+/// asked more than once in five minutes without data between; what hangs sooner, the times of its requests end.
+pub const OUTGOING_H2_PING_INTERVAL: Duration = Duration::from_secs(310);
 /// How long it has to give one. Then it is closed.
 pub const OUTGOING_H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Destinations per core remembered to speak HTTP/1 over TLS, so that connections to them are made side by side.

@@ -15,6 +15,7 @@ use crate::limits;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::rt::Write as _;
 use hyper::service::{Service, service_fn};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -221,7 +222,10 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Some(leaving) = connection.take_leaving() else {
-        return linger(connection, serving.into_parts().io).await;
+        let mut io = serving.into_parts().io;
+        // hyper leaves it open where any request asked for a change of protocol; to close it twice does no harm.
+        until_killed(connection, poll_fn(|cx| Pin::new(&mut io).poll_shutdown(cx))).await;
+        return linger(connection, io).await;
     };
     connection.enter(Phase::Tunnel);
     let (stream, early) = take_down(serving).into_tunnel();
