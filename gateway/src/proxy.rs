@@ -21,6 +21,6 @@ mod tunnel;
 mod upstream;
 mod view;
 
+pub(crate) use self::upstream::Servers;
 pub use self::upstream::Upstream;
 pub(crate) use self::view::{ServerView, UpstreamView};
-pub(crate) use self::upstream::Servers;

@@ -142,7 +142,11 @@ impl Drop for Exchange {
             head: self.head,
             duration,
             route: self.route.as_ref().map(|route| &*route.name),
-            component: self.route.as_ref().and_then(|route| route.target.component()).map(|name| &**name),
+            component: self
+                .route
+                .as_ref()
+                .and_then(|route| route.target.component())
+                .map(|name| &**name),
             server: self.cx.server().map(|server| &**server),
             outcome,
         });

@@ -117,7 +117,11 @@ mod tests {
 
     #[test]
     fn cookies_become_one_field() {
-        let head = judged("http://a.example/", &[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")]).unwrap();
+        let head = judged(
+            "http://a.example/",
+            &[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")],
+        )
+        .unwrap();
         let cookies: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }

@@ -81,8 +81,7 @@ impl Peer {
 
     /// What servers are told of it.
     pub(crate) fn forwarded(&self) -> &ForwardedFor {
-        self.forwarded
-            .get_or_init(|| Box::new(ForwardedFor::of(&self.client)))
+        self.forwarded.get_or_init(|| Box::new(ForwardedFor::of(&self.client)))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Making a connection: TCP to one of the addresses, TLS where asked for, and the first words of HTTP.
 
+use super::SendError;
 use super::connection::{Connection, H1, H2};
 use super::destination::{Destination, Host};
 use super::pool::Pool;
 use super::socket::{Link, Socket, Stream};
 use super::upload::Upload;
-use super::SendError;
 use crate::limits;
 use bytes::Bytes;
 use http::HeaderValue;

@@ -120,11 +120,7 @@ where
             secured_h1: secured.as_ref().map(Secured::for_h1),
             secured,
             needs_h2: options.needs_h2,
-            pool: Arc::new(Pool::new(
-                options.connections_max,
-                options.pending_max,
-                options.doors,
-            )),
+            pool: Arc::new(Pool::new(options.connections_max, options.pending_max, options.doors)),
         }))
     }
 

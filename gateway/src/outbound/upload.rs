@@ -273,7 +273,9 @@ mod tests {
     }
 
     /// The lengths of the pieces that are sent; trailers and errors as words.
-    fn sent(pieces: impl IntoIterator<Item = Poll<Option<Result<Frame<Bytes>, std::io::Error>>>>) -> (Vec<String>, bool) {
+    fn sent(
+        pieces: impl IntoIterator<Item = Poll<Option<Result<Frame<Bytes>, std::io::Error>>>>,
+    ) -> (Vec<String>, bool) {
         let mut upload = Upload::new(Pieces(pieces.into_iter().collect()));
         let progress = upload.progress().unwrap();
         let waker = noop_waker();
@@ -297,7 +299,10 @@ mod tests {
         let (small, large) = (limits::UPLOAD_SMALL_BYTES - 1, limits::UPLOAD_SMALL_BYTES);
         assert_eq!(sent([data(1), data(2), data(3)]).0, ["6"]);
         assert_eq!(sent([data(1), Poll::Pending, data(2)]).0, ["1", "2"]);
-        assert_eq!(sent([data(1), data(large), data(2), data(3)]).0, ["1", &large.to_string(), "5"]);
+        assert_eq!(
+            sent([data(1), data(large), data(2), data(3)]).0,
+            ["1", &large.to_string(), "5"]
+        );
         assert_eq!(sent([data(large), data(1)]).0, [large.to_string().as_str(), "1"]);
         let many = limits::UPLOAD_PIECE_BYTES / small + 1;
         let (lengths, _) = sent((0..many + 1).map(|_| data(small)));
@@ -307,8 +312,14 @@ mod tests {
     #[test]
     fn what_is_no_data_comes_behind_them_and_failures_are_known() {
         let trailers = || Poll::Ready(Some(Ok(Frame::trailers(HeaderMap::new()))));
-        assert_eq!(sent([data(1), data(2), trailers()]), (vec!["3".into(), "trailers".into()], false));
+        assert_eq!(
+            sent([data(1), data(2), trailers()]),
+            (vec!["3".into(), "trailers".into()], false)
+        );
         let broken = Poll::Ready(Some(Err(std::io::ErrorKind::Other.into())));
-        assert_eq!(sent([data(1), data(2), broken]), (vec!["3".into(), "error".into()], true));
+        assert_eq!(
+            sent([data(1), data(2), broken]),
+            (vec!["3".into(), "error".into()], true)
+        );
     }
 }

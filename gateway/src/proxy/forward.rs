@@ -41,7 +41,10 @@ impl Upstream {
         let call = cx.call();
         call.set_deadlines(deadlines.head, deadlines.body.or(self.config().timeout.total));
         let Some(in_flight) = self.enter() else {
-            return Err(self.refuse(UpstreamFault::Busy, "as many requests as its limits allow are under way"));
+            return Err(self.refuse(
+                UpstreamFault::Busy,
+                "as many requests as its limits allow are under way",
+            ));
         };
         self.budget.deposit();
         let (mut head, body) = request.into_parts();
@@ -228,4 +231,3 @@ impl Sending<'_> {
         may
     }
 }
-

@@ -105,7 +105,10 @@ mod tests {
         for _ in 0..100_000 {
             budget.deposit();
         }
-        assert_eq!(spent(&budget), usize::try_from(limits::UPSTREAM_RETRY_SAVED_COUNT).unwrap());
+        assert_eq!(
+            spent(&budget),
+            usize::try_from(limits::UPSTREAM_RETRY_SAVED_COUNT).unwrap()
+        );
     }
 
     #[test]

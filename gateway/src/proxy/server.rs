@@ -2,8 +2,8 @@
 
 use super::eject::Ejection;
 use crate::http::Body;
-use crate::outbound::Endpoint;
 use crate::limits;
+use crate::outbound::Endpoint;
 use crate::telemetry::Seldom;
 use crate::telemetry::metrics::ServerMetrics;
 use std::fmt;

@@ -9,7 +9,9 @@ use crate::error::{Fault, UpstreamFault};
 use crate::http::{AfterUpgrade, Body, Carried, Cause, RequestCx, Upgrade};
 use crate::limits;
 use crate::outbound::Tunnel;
-use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE, UPGRADE};
+use http::header::{
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, request};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -29,10 +31,7 @@ pub(super) enum Handshake {
     /// HTTP/1.1: the client checks the server's answer itself.
     Upgrade,
     /// HTTP/2: the key is ours.
-    Connect {
-        key: HeaderValue,
-        accept: String,
-    },
+    Connect { key: HeaderValue, accept: String },
 }
 
 impl Handshake {

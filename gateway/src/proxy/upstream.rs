@@ -90,10 +90,12 @@ impl Upstream {
         // Discovery makes servers later, and whatever it makes differs in its address only.
         for server in &config.servers {
             let any = SocketAddr::from(([127, 0, 0, 1], server.port));
-            makes.endpoint(any, server, 1, 1).map_err(|source| UpstreamError::Server {
-                server: server.to_string(),
-                source,
-            })?;
+            makes
+                .endpoint(any, server, 1, 1)
+                .map_err(|source| UpstreamError::Server {
+                    server: server.to_string(),
+                    source,
+                })?;
         }
         let metrics = with.metrics.upstream(config.name.as_str());
         let registry = Arc::clone(&with.metrics);
@@ -226,7 +228,12 @@ impl Makes {
     }
 
     /// A server, and an endpoint for its health checks. `None` never happens: every server's settings were tried out.
-    fn server(&self, address: SocketAddr, server: &ServerConfig, registry: &Registry) -> Option<(Arc<Server>, Arc<Endpoint<Body>>)> {
+    fn server(
+        &self,
+        address: SocketAddr,
+        server: &ServerConfig,
+        registry: &Registry,
+    ) -> Option<(Arc<Server>, Arc<Endpoint<Body>>)> {
         let limits = &self.config.limits;
         let endpoint = self
             .endpoint(address, server, limits.connections, limits.pending)

@@ -129,7 +129,10 @@ mod tests {
     use super::*;
 
     fn head() -> request::Parts {
-        let request = http::Request::get("/path?q").header("host", "a.example").body(()).unwrap();
+        let request = http::Request::get("/path?q")
+            .header("host", "a.example")
+            .body(())
+            .unwrap();
         request.into_parts().0
     }
 

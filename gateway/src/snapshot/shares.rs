@@ -114,7 +114,10 @@ mod tests {
             Target::Redirect(Fixed::from(&redirect)),
         ];
         let config = SplitConfig {
-            targets: vec![(TargetConfig::Respond(respond), 3), (TargetConfig::Redirect(redirect), 1)],
+            targets: vec![
+                (TargetConfig::Respond(respond), 3),
+                (TargetConfig::Redirect(redirect), 1),
+            ],
             sticky,
         };
         Shares::new(&config, targets).unwrap()
@@ -133,7 +136,9 @@ mod tests {
     #[test]
     fn shares_are_kept_on_average() {
         let shares = shares(None);
-        let first = (0..10_000).filter(|_| is_first(&shares, &HeaderMap::new(), HERE)).count();
+        let first = (0..10_000)
+            .filter(|_| is_first(&shares, &HeaderMap::new(), HERE))
+            .count();
         assert!((7_000..8_000).contains(&first), "{first}");
     }
 
@@ -176,6 +181,9 @@ mod tests {
             users += usize::from(user_first);
             addresses += usize::from(address_first);
         }
-        assert!((120..180).contains(&users) && (120..180).contains(&addresses), "{users} {addresses}");
+        assert!(
+            (120..180).contains(&users) && (120..180).contains(&addresses),
+            "{users} {addresses}"
+        );
     }
 }

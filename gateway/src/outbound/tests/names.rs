@@ -160,10 +160,6 @@ async fn a_component_cannot_reach_inwards_through_a_name() {
         matches!(error, SendError::Denied(DeniedReason::NotGranted)),
         "{error:?}"
     );
-    assert_eq!(
-        server.asked_in_all(),
-        asked,
-        "what is not granted is not looked up"
-    );
+    assert_eq!(server.asked_in_all(), asked, "what is not granted is not looked up");
     assert_eq!(origin.accepted(), 0);
 }

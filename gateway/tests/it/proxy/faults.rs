@@ -164,7 +164,7 @@ pub(super) fn faulty(visit: &mut Visit) {
         if let Some(fault) = FAULTS.iter().find(|fault| fault.target == request.target) {
             return (fault.script)(visit);
         }
-        if !responses::serve_one(visit, &request) {
+        if !responses::serve_one(visit, &request, false) {
             return;
         }
     }

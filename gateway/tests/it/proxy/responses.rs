@@ -1,7 +1,8 @@
 //! Answers that must not pass, and odd ones that must: the next request gets its own, whatever came before it.
 
-use super::{ONCE, api, get, head, is_own, is_quiet, ok, own};
+use super::{ONCE, api, get, head, is_own, is_quiet, ok, own, upstream};
 use crate::golden::responses::{Asked, BAD, Bad, Ends, GOOD, Good, Harm};
+use crate::support::certs::Authority;
 use crate::support::origin::{Origin, Received, Visit};
 use crate::support::{Client, End, Gateway, Protocol, Raw, Response, wait};
 use std::sync::Arc;
@@ -24,13 +25,41 @@ struct Table {
     reused: Arc<AtomicUsize>,
 }
 
+/// How a server sends what is in the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// At once, and then it waits for what is done about it.
+    AtOnce,
+    /// At once, and then it closes.
+    AndCloses,
+    /// One byte after the other.
+    InPieces,
+    /// At once, over TLS.
+    OverTls,
+}
+
+impl Way {
+    const ALL: [Self; 4] = [Self::AtOnce, Self::AndCloses, Self::InPieces, Self::OverTls];
+}
+
 impl Table {
-    /// One that closes behind a bad answer, or waits for what is done about it.
-    fn start(closes: bool) -> Self {
+    /// With the gateway before it.
+    fn start(way: Way) -> (Self, Gateway) {
         let reused = Arc::<AtomicUsize>::default();
         let seen = Arc::clone(&reused);
-        let origin = Origin::start(move |visit| serve(visit, closes, &seen));
-        Self { origin, reused }
+        let script = move |visit: &mut Visit| serve(visit, way, &seen);
+        let builder = api(&[], "");
+        let (origin, tls) = if way == Way::OverTls {
+            let authority = Authority::new();
+            let file = authority.write(builder.folder());
+            let origin = Origin::start_tls(authority.sign(&["127.0.0.1"]).server(&["http/1.1"]), script);
+            (origin, format!(", tls = {{ ca = '{}' }}", file.display()))
+        } else {
+            (Origin::start(script), String::new())
+        };
+        let upstream = upstream(&[origin.address], &format!("{ONCE}{tls}"));
+        let gateway = builder.upstream("api", &upstream).set("workers", 1).start();
+        (Self { origin, reused }, gateway)
     }
 
     fn is_never_reused(&self) {
@@ -43,12 +72,12 @@ impl Table {
     }
 }
 
-fn serve(visit: &mut Visit, closes: bool, reused: &AtomicUsize) {
+fn serve(visit: &mut Visit, way: Way, reused: &AtomicUsize) {
     while let Some(request) = visit.request() {
-        if serve_one(visit, &request) {
+        if serve_one(visit, &request, way == Way::InPieces) {
             continue;
         }
-        if request.target.starts_with("/bad/") && !closes && visit.request().is_some() {
+        if request.target.starts_with("/bad/") && way != Way::AndCloses && visit.request().is_some() {
             reused.fetch_add(1, Ordering::SeqCst);
         }
         return;
@@ -56,17 +85,26 @@ fn serve(visit: &mut Visit, closes: bool, reused: &AtomicUsize) {
 }
 
 /// Answers out of the tables, or with the request's own name. Whether the connection goes on.
-pub(super) fn serve_one(visit: &mut Visit, request: &Received) -> bool {
+pub(super) fn serve_one(visit: &mut Visit, request: &Received, in_pieces: bool) -> bool {
+    let write = |visit: &mut Visit, bytes: &[u8]| {
+        // What is only long is long in any pieces.
+        let piece = if in_pieces && bytes.len() < 1000 {
+            1
+        } else {
+            bytes.len()
+        };
+        bytes.chunks(piece).for_each(|piece| visit.raw.write(piece));
+    };
     let number = |prefix: &str| -> Option<usize> { request.target.strip_prefix(prefix)?.parse().ok() };
     if let Some(at) = number("/bad/") {
-        visit.raw.write(BAD[at].bytes);
+        write(visit, BAD[at].bytes);
         return false;
     }
     let Some(at) = number("/good/") else {
         visit.raw.write(own(request));
         return true;
     };
-    visit.raw.write(GOOD[at].bytes);
+    write(visit, GOOD[at].bytes);
     if GOOD[at].ends == Ends::Http {
         visit.until_closed();
     }
@@ -109,9 +147,8 @@ fn misjudged(case: &Bad, answer: Option<&Response>) -> Option<String> {
 
 #[test]
 fn a_bad_answer_is_told_as_such_and_spoils_nothing_else() {
-    for closes in [false, true] {
-        let table = Table::start(closes);
-        let gateway = api(&[table.origin.address], ONCE).set("workers", 1).start();
+    for way in Way::ALL {
+        let (table, gateway) = Table::start(way);
         let mut wrong = Vec::new();
         let mut raw = gateway.connect();
         for (at, case) in BAD.iter().enumerate() {
@@ -130,7 +167,7 @@ fn a_bad_answer_is_told_as_such_and_spoils_nothing_else() {
         }
         assert!(
             wrong.is_empty(),
-            "closes: {closes}, {} of {}:\n{}",
+            "{way:?}, {} of {}:\n{}",
             wrong.len(),
             BAD.len(),
             wrong.join("\n")
@@ -142,8 +179,7 @@ fn a_bad_answer_is_told_as_such_and_spoils_nothing_else() {
 
 #[test]
 fn a_bad_answer_to_one_stream_is_told_to_that_stream() {
-    let table = Table::start(false);
-    let gateway = api(&[table.origin.address], ONCE).set("workers", 1).start();
+    let (table, gateway) = Table::start(Way::AtOnce);
     let mut client = Client::connect(Protocol::H2, gateway.address());
     let mut wrong = Vec::new();
     for (at, case) in BAD.iter().enumerate().filter(|(_, case)| case.asked != Asked::Upgrade) {
@@ -187,8 +223,7 @@ fn is_kept(case: &Good) -> bool {
 
 #[test]
 fn odd_and_valid_answers_pass() {
-    let table = Table::start(false);
-    let gateway = api(&[table.origin.address], ONCE).set("workers", 1).start();
+    let (table, gateway) = Table::start(Way::AtOnce);
     let mut wrong = Vec::new();
     for (at, case) in GOOD.iter().enumerate() {
         let mut raw = gateway.connect();
@@ -243,8 +278,7 @@ fn odd_and_valid_answers_pass() {
 
 #[test]
 fn odd_and_valid_answers_pass_to_streams() {
-    let table = Table::start(false);
-    let gateway = api(&[table.origin.address], ONCE).set("workers", 1).start();
+    let (table, gateway) = Table::start(Way::AtOnce);
     let mut client = Client::connect(Protocol::H2, gateway.address());
     let mut wrong = Vec::new();
     for (at, case) in GOOD.iter().enumerate().filter(|(_, case)| case.asked != Asked::Upgrade) {
@@ -266,8 +300,7 @@ fn odd_and_valid_answers_pass_to_streams() {
 
 #[test]
 fn lengths_of_bodies_that_are_not_sent_are_passed_on() {
-    let table = Table::start(false);
-    let gateway = api(&[table.origin.address], ONCE).start();
+    let (_table, gateway) = Table::start(Way::AtOnce);
     for (name, length) in [("head-length", "500"), ("head-404", "9"), ("head-interim", "9")] {
         let at = GOOD.iter().position(|case| case.name == name).unwrap();
         let (method, request) = request(GOOD[at].asked, &format!("/good/{at}"));
