@@ -121,6 +121,8 @@ pub(super) struct DoorIo<S> {
     connection: Arc<Connection>,
     /// `None` on HTTP/2, whose framing needs no guard.
     guard: Option<Guard>,
+    /// How many bytes of HTTP/2's preface have come.
+    opening: usize,
     /// Bytes read and not judged to their end yet: a partial head or chunk line, or what came with a head that may leave
     /// HTTP. A partial head has the guard's bounds; nothing is read behind one that may leave HTTP before it is
     /// answered, so of that there is no more than one read brings ([`SCRATCH_BYTES`]).
@@ -140,6 +142,7 @@ impl<S> DoorIo<S> {
             stream,
             connection,
             guard,
+            opening: 0,
             held: Vec::new(),
             passed: Vec::new(),
             passed_at: 0,
@@ -149,7 +152,10 @@ impl<S> DoorIo<S> {
         if io.guard.is_some() {
             io.held = early;
         } else {
-            io.passed = early;
+            match io.open(&early) {
+                Ok(()) => io.passed = early,
+                wrong => io.broken = wrong.err(),
+            }
         }
         io
     }
@@ -164,6 +170,26 @@ impl<S> DoorIo<S> {
         early.drain(..self.passed_at);
         early.extend_from_slice(&self.held);
         (self.stream, early)
+    }
+
+    /// Looks at the first frame behind HTTP/2's preface, which has to be SETTINGS (RFC 9113 §3.4). h2 takes any.
+    fn open(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        for byte in bytes {
+            let is_right = match self.opening {
+                // Behind the preface and the frame's length: its type, its flags, and its stream.
+                27 => *byte == 4,
+                28 => byte & 1 == 0,
+                29 => byte & 0x7f == 0,
+                30..=32 => *byte == 0,
+                33.. => break,
+                _ => true,
+            };
+            if !is_right {
+                return Err("an HTTP/2 connection that does not begin with SETTINGS");
+            }
+            self.opening += 1;
+        }
+        Ok(())
     }
 
     /// Hands bytes that have passed to hyper, as many as it has room for.
@@ -205,6 +231,10 @@ impl<S> DoorIo<S> {
 
     /// Judges bytes that were just read and gives hyper what passes, without a copy of our own where all of it does.
     fn judge(&mut self, bytes: &[u8], buf: &mut ReadBufCursor<'_>) -> io::Result<()> {
+        if self.guard.is_none() {
+            self.open(bytes)
+                .map_err(|wrong| io::Error::new(io::ErrorKind::InvalidData, wrong))?;
+        }
         let Some(guard) = &mut self.guard else {
             buf.put_slice(bytes);
             return Ok(());

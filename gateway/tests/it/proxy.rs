@@ -10,6 +10,7 @@ mod framing;
 mod h2_servers;
 mod leaving;
 mod mixed;
+mod peer;
 mod responses;
 mod retries;
 mod trusting;

@@ -1,6 +1,6 @@
 //! `Expect: 100-continue` from end to end, and the other interim responses, which end here (RFC 9110 §10.1.1, §15.2).
 
-use super::{HOST, ONCE, api, ask, failed, get, head, in_time, is_own, is_quiet, ok, own};
+use super::{HOST, ONCE, SHORT, SHORT_TIME, api, ask, failed, get, head, in_time, is_own, is_quiet, ok, own};
 use crate::support::frames::{DATA, END_STREAM, Frames};
 use crate::support::hpack::Block;
 use crate::support::origin::{Origin, Visit, nowhere};
@@ -195,6 +195,30 @@ fn a_server_that_fails_meanwhile_is_told_without_100() {
     raw.response().is_fault(502, "upstream-closed");
     raw.is_closed();
     is_quiet(&gateway);
+}
+
+#[test]
+fn a_server_that_asks_and_then_says_nothing() {
+    let origin = Origin::start(|visit| {
+        visit.head();
+        visit.raw.write(CONTINUE);
+        visit.until_closed();
+    });
+    let gateway = api(&[origin.address], &format!("{SHORT}{ONCE}")).start();
+    let mut raw = gateway.connect();
+    raw.write(head("POST", "/", EXPECTS));
+    is_asked_for_more(&mut raw);
+    raw.write("body");
+    in_time("504", SHORT_TIME, || raw.response()).is_fault(504, "upstream-first-byte");
+    wait::until_true("the server to be left", || origin.open() == 0);
+    // The time the body was held back is none of the server's.
+    let silent = Origin::start(ignoring);
+    let gateway = api(&[silent.address], &format!("{SHORT}{ONCE}")).start();
+    let mut raw = gateway.connect();
+    raw.write(head("POST", "/", EXPECTS));
+    in_time("100", HELD, || is_asked_for_more(&mut raw));
+    raw.write("body");
+    raw.response().is(200);
 }
 
 /// Over HTTP/2 hyper's server sends no interim response: clients that wait for 100 send their body after a while.

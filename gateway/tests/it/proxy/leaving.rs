@@ -1,7 +1,7 @@
 //! Clients that leave, or do not keep up: their server is left at once, and sees no whole request that was none.
 
 use super::{HOST, ONCE, SHORT, api, get, head, is_own, is_quiet, own, upstream};
-use crate::support::origin::{Origin, Visit};
+use crate::support::origin::{Full, Origin, Visit};
 use crate::support::streams::Streams;
 use crate::support::{Client, End, Gateway, Protocol, Raw, wait};
 use h2::Reason;
@@ -80,6 +80,27 @@ fn a_client_that_leaves_takes_its_exchange_along() {
     // The client is to blame, and no server.
     assert_eq!(gateway.metric("tidegate_upstream_failures_total", &[]), 0.0);
     is_own(&mut gateway.connect(), "/next");
+    is_quiet(&gateway);
+}
+
+#[test]
+fn a_client_that_leaves_before_there_is_a_connection() {
+    let full = Full::start();
+    let gateway = api(&[full.address], &format!("{ONCE}, timeout = {{ connect = '10m' }}")).start();
+    let in_flight = |count: f64| gateway.wait_metric("tidegate_upstream_requests_in_flight", &[], count);
+    let mut raw = gateway.connect();
+    raw.write(get("/"));
+    in_flight(1.0);
+    drop(raw);
+    in_flight(0.0);
+    let mut streams = Streams::connect(gateway.address());
+    let mut asked = streams.ask("GET", HOST, "/").expect("a stream");
+    in_flight(1.0);
+    asked.upload.send_reset(Reason::CANCEL);
+    in_flight(0.0);
+    gateway.wait_metric("tidegate_upstream_connections_open", &[], 0.0);
+    assert_eq!(gateway.metric("tidegate_upstream_failures_total", &[]), 0.0);
+    drop(streams);
     is_quiet(&gateway);
 }
 
