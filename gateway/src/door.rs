@@ -22,6 +22,7 @@ use self::shared::{Order, Phase, Registry};
 use self::tls::Certificates;
 use crate::config::{ListenerConfig, Name};
 use crate::http::Cause;
+use crate::limits;
 use crate::per_core;
 use crate::runtime::{Component, Server};
 use crate::snapshot::Current;
@@ -129,7 +130,7 @@ impl Doors {
                 current: Arc::clone(current),
                 access: access.clone(),
                 registry: Arc::new(Registry::new()),
-                handshakes: Semaphore::new(crate::limits::HANDSHAKES_COUNT),
+                handshakes: Semaphore::new(limits::HANDSHAKES_COUNT),
                 dev,
             });
             Door::open(n, shared)
@@ -244,7 +245,7 @@ impl Doors {
         self.doors.iter().map(alive).sum()
     }
 
-    /// Asks connections to end: idle ones may bring one more request within [`crate::limits::DRAIN_IDLE`].
+    /// Asks connections to end: idle ones may bring one more request within [`limits::DRAIN_IDLE`].
     fn finish(&self, of: impl Fn(&Arc<Listener>) -> bool) {
         for door in &self.doors {
             door.shared.registry.each(|connection| {
@@ -280,7 +281,22 @@ impl Doors {
                 connection.order(Order::Kill);
             });
         }
+        if left > 0 {
+            self.until_cut().await;
+        }
         left
+    }
+
+    /// Waits until connections that were killed are gone: what was cut has a line in the access log too.
+    async fn until_cut(&self) {
+        let end = Instant::now() + limits::CUT_TIME;
+        loop {
+            // Also behind the last one: the streams of an HTTP/2 connection end after it.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if self.connections() == 0 || Instant::now() >= end {
+                return;
+            }
+        }
     }
 
     fn finish_new(&self) {

@@ -172,6 +172,8 @@ pub const LANE_COUNT: usize = 1024;
 
 /// From SIGTERM to the end: requests still in flight then are cut.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+/// From the cut at that deadline to the end of the process at the latest: what was cut is still written to the access log.
+pub const CUT_TIME: Duration = Duration::from_secs(1);
 /// How long an idle connection may still bring one more request while draining.
 pub const DRAIN_IDLE: Duration = Duration::from_secs(2);
 /// A command that asks a gateway through its admin API waits this long for the answer.
@@ -270,10 +272,11 @@ pub const OUTGOING_BUFFER_BYTES: usize = 128 * 1024;
 pub const OUTGOING_H2_STREAMS_COUNT: usize = 100;
 /// Flow-control window of one response.
 pub const OUTGOING_H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-/// Flow-control window of one HTTP/2 connection. h2 ends a connection when small frames worth half of it wait, each
-/// counted with 256 bytes: with this much one client that does not read has none of its neighbours cut off, as long as the
-/// server's frames have eight bytes.
-pub const OUTGOING_H2_CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// Flow-control window of one HTTP/2 connection: those of all its responses together, or clients that do not read would
+/// keep their neighbours waiting. h2 ends a connection when small frames worth half of it wait, each counted with 256
+/// bytes: with this much one client that does not read has none of its neighbours cut off, as long as the server's frames
+/// have eight bytes.
+pub const OUTGOING_H2_CONNECTION_WINDOW_BYTES: u32 = OUTGOING_H2_STREAM_WINDOW_BYTES * OUTGOING_H2_STREAMS_COUNT as u32;
 /// A piece of a request body that is put together with those behind it, where they are there already.
 pub const UPLOAD_SMALL_BYTES: usize = 1024;
 /// What small pieces are put together to.

@@ -252,30 +252,27 @@ mod tests {
     use http::HeaderMap;
     use std::collections::VecDeque;
 
+    type Polled = Poll<Option<Result<Frame<Bytes>, std::io::Error>>>;
+
     /// What is there, then nothing yet, then the end.
     #[derive(Default)]
-    struct Pieces(VecDeque<Poll<Option<Result<Frame<Bytes>, std::io::Error>>>>);
+    struct Pieces(VecDeque<Polled>);
 
     impl Body for Pieces {
         type Data = Bytes;
         type Error = std::io::Error;
 
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Polled {
             self.0.pop_front().unwrap_or(Poll::Ready(None))
         }
     }
 
-    fn data(bytes: usize) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+    fn data(bytes: usize) -> Polled {
         Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b'x'; bytes])))))
     }
 
     /// The lengths of the pieces that are sent; trailers and errors as words.
-    fn sent(
-        pieces: impl IntoIterator<Item = Poll<Option<Result<Frame<Bytes>, std::io::Error>>>>,
-    ) -> (Vec<String>, bool) {
+    fn sent(pieces: impl IntoIterator<Item = Polled>) -> (Vec<String>, bool) {
         let mut upload = Upload::new(Pieces(pieces.into_iter().collect()));
         let progress = upload.progress().unwrap();
         let waker = noop_waker();

@@ -159,6 +159,11 @@ impl Sending<'_> {
         // A body that may have been read cannot be sent again, but a request without one can be made anew.
         let spare = (body.is_end_stream() && retry::is_idempotent(&head.method) && upstream.budget.allows(1))
             .then(|| head.clone());
+        if spare.is_none() {
+            // It cannot be sent again, so what the kernel knows of kept connections is looked at first: one that its
+            // server has closed is not known as such before the reactor and its driver had their turn.
+            tokio::task::yield_now().await;
+        }
         let mut slot = Some(Request::from_parts(head, body));
         let mut tried: SmallVec<[Arc<Server>; 2]> = SmallVec::new();
         if !upstream.balancer.is_known() {

@@ -13,7 +13,9 @@ mod mixed;
 mod peer;
 mod responses;
 mod retries;
+mod told;
 mod trusting;
+mod windows;
 
 use crate::support::gateway::Builder;
 use crate::support::origin::{Received, Visit};

@@ -1,5 +1,6 @@
 //! Requests by HTTP/2 that would be more than one by HTTP/1.1, before a server that trusts what it gets.
 
+use super::told::nothing_is_wrong;
 use super::trusting::{Trust, Trusting};
 use super::{ONCE, api, is_quiet};
 use crate::support::frames::{DATA, Done, END_STREAM, Event, Frames, HEADERS, value};
@@ -409,13 +410,7 @@ fn one_request_stays_one() {
             told.push(format!("{} {said:?}", case.name));
         }
         println!("{}", told.join("\n"));
-        assert!(
-            wrong.is_empty(),
-            "{} of {}:\n{}",
-            wrong.len(),
-            cases.len(),
-            wrong.join("\n")
-        );
+        nothing_is_wrong(&wrong, cases.len());
         is_quiet(&gateway);
     }
 }

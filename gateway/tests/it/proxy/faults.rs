@@ -1,49 +1,13 @@
 //! Servers that fail, at each step of an exchange: the client is told what happened, or can tell that its answer is not
 //! whole.
 
-use super::{HOST, ONCE, SHORT, SHORT_TIME, api, failed, get, in_time, is_own, is_quiet, responses, upstream};
+use super::told::{Fault, Told, at_once, nothing_is_wrong, slowly};
+use super::{HOST, ONCE, SHORT, SHORT_TIME, api, failed, get, in_time, is_quiet, responses, upstream};
 use crate::support::certs::Authority;
 use crate::support::origin::{Full, Origin, Visit, nowhere};
 use crate::support::{Client, End, Gateway, Protocol, wait};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// How the client learns of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Told {
-    /// With this status.
-    Status(u16),
-    /// The answer breaks off behind this much of its body.
-    Cut(&'static str),
-}
-
-/// One way to fail.
-pub(super) struct Fault {
-    pub(super) target: &'static str,
-    /// What the server does when it has read the request.
-    script: fn(&mut Visit),
-    told: Told,
-    code: &'static str,
-    /// Whether a time has to pass before it is known.
-    pub(super) is_slow: bool,
-}
-
-const fn at_once(target: &'static str, told: Told, code: &'static str, script: fn(&mut Visit)) -> Fault {
-    Fault {
-        target,
-        script,
-        told,
-        code,
-        is_slow: false,
-    }
-}
-
-const fn slowly(target: &'static str, told: Told, code: &'static str, script: fn(&mut Visit)) -> Fault {
-    Fault {
-        is_slow: true,
-        ..at_once(target, told, code, script)
-    }
-}
 
 const LENGTH: &str = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -73,7 +37,7 @@ fn trickles(visit: &mut Visit, text: &str) {
 const GATEWAY: Told = Told::Status(502);
 const TIMEOUT: Told = Told::Status(504);
 
-pub(super) static FAULTS: [Fault; 29] = [
+pub(super) static FAULTS: [Fault<fn(&mut Visit)>; 29] = [
     at_once("/closes", GATEWAY, "upstream-closed", |_| {}),
     at_once("/resets", GATEWAY, "upstream-closed", |visit| visit.reset()),
     slowly("/stalls", TIMEOUT, "upstream-first-byte", |visit| stalls(visit, "")),
@@ -170,21 +134,6 @@ pub(super) fn faulty(visit: &mut Visit) {
     }
 }
 
-/// The line of the access log about this target has this outcome.
-#[track_caller]
-fn is_logged(gateway: &Gateway, target: &str, protocol: &str, outcome: &str) {
-    let line = gateway.wait_access(target, |line| line["path"] == target && line["version"] == protocol);
-    assert_eq!(
-        (&line["outcome"], &line["route"]),
-        (&outcome.into(), &"api".into()),
-        "{line}"
-    );
-}
-
-fn least(fault: &Fault) -> Duration {
-    if fault.is_slow { SHORT_TIME } else { Duration::ZERO }
-}
-
 #[test]
 fn each_fault_is_told_to_clients_of_http1() {
     let origin = Origin::start(faulty);
@@ -192,35 +141,12 @@ fn each_fault_is_told_to_clients_of_http1() {
     let mut wrong = Vec::new();
     for fault in &FAULTS {
         let before = (failed(&gateway, fault.code), origin.received_count());
-        let mut raw = gateway.connect();
-        raw.write(get(fault.target));
-        let answer = in_time(fault.target, least(fault), || raw.try_response());
-        let is_right = answer.as_ref().is_some_and(|answer| match fault.told {
-            Told::Status(status) => {
-                let code = answer.field("tidegate-error");
-                (answer.status, code, answer.end) == (status, Some(fault.code), End::Complete)
-            }
-            Told::Cut(body) => (answer.status, answer.text().as_str(), answer.end) == (200, body, End::Cut),
-        });
-        if !is_right {
-            wrong.push(format!("{}: {answer:?}", fault.target));
-        }
-        if matches!(fault.told, Told::Cut(_)) {
-            raw.is_closed();
-            raw = gateway.connect();
-        }
-        is_own(&mut raw, "/next");
+        wrong.extend(fault.over_http1(&gateway));
+        // The next one among them.
         assert_eq!(origin.received_count(), before.1 + 2, "{} was sent once", fault.target);
         assert_eq!(failed(&gateway, fault.code), before.0 + 1.0, "{} counts", fault.target);
-        is_logged(&gateway, fault.target, "HTTP/1.1", fault.code);
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        FAULTS.len(),
-        wrong.join("\n")
-    );
+    nothing_is_wrong(&wrong, FAULTS.len());
     wait::until_true("broken connections to be closed", || origin.open() <= 2);
     is_quiet(&gateway);
 }
@@ -230,46 +156,11 @@ fn each_fault_is_told_to_clients_of_http2() {
     let origin = Origin::start(faulty);
     let gateway = api(&[origin.address], &format!("{SHORT}{ONCE}")).start();
     let mut client = Client::connect(Protocol::H2, gateway.address());
-    let mut wrong = Vec::new();
-    for fault in &FAULTS {
-        let head = client.request("GET", HOST, fault.target);
-        let (_upload, response) = client.begin(head);
-        let came = in_time(fault.target, least(fault), || {
-            let (head, mut download) = response()?;
-            let mut body = Vec::new();
-            loop {
-                match download.data() {
-                    Ok(Some(data)) => body.extend_from_slice(&data),
-                    Ok(None) => return Ok((head, body, None)),
-                    Err(broken) => return Ok((head, body, Some(broken))),
-                }
-            }
-        });
-        let is_right = came.as_ref().is_ok_and(|(head, body, broken)| match fault.told {
-            Told::Status(status) => {
-                let code = head.headers.get("tidegate-error").map(|code| code.as_bytes());
-                (head.status.as_u16(), code) == (status, Some(fault.code.as_bytes())) && broken.is_none()
-            }
-            Told::Cut(expected) => {
-                let reset = broken.as_ref().and_then(|broken| broken.reset);
-                body == expected.as_bytes() && reset == Some(h2::Reason::INTERNAL_ERROR)
-            }
-        });
-        if !is_right {
-            let came: Result<_, crate::support::client::Broken> = came;
-            wrong.push(format!("{}: {came:?}", fault.target));
-        }
-        // The other streams of the connection have nothing to do with it.
-        assert_eq!(client.get(HOST, "/next").text(), "GET /next");
-        is_logged(&gateway, fault.target, "HTTP/2", fault.code);
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        FAULTS.len(),
-        wrong.join("\n")
-    );
+    let wrong: Vec<_> = FAULTS
+        .iter()
+        .filter_map(|fault| fault.over_http2(&gateway, &mut client))
+        .collect();
+    nothing_is_wrong(&wrong, FAULTS.len());
     is_quiet(&gateway);
 }
 

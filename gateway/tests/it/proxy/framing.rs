@@ -1,5 +1,6 @@
 //! Requests that must not pass, and odd ones that must, with a server behind the gateway that trusts what it gets.
 
+use super::told::nothing_is_wrong;
 use super::trusting::{Trust, Trusting, read};
 use super::{ONCE, api, ask, get, head, is_quiet};
 use crate::golden::{bodies, malformed, unusual};
@@ -9,11 +10,6 @@ use crate::support::{Gateway, wait};
 
 fn gateway(server: &Trusting) -> Gateway {
     api(&[server.address()], ONCE).start()
-}
-
-#[track_caller]
-fn is_right(wrong: &[String], cases: usize) {
-    assert!(wrong.is_empty(), "{} of {cases}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -28,7 +24,7 @@ fn nothing_malformed_reaches_a_server() {
             wrong.push(format!("{}: the server saw {seen:?}", case.name));
         }
     }
-    is_right(&wrong, malformed::CASES.len());
+    nothing_is_wrong(&wrong, malformed::CASES.len());
     assert_eq!(server.origin.accepted(), 0, "not even a connection");
 }
 
@@ -48,7 +44,7 @@ fn of_two_requests_the_server_sees_the_good_one() {
                 _ => wrong.push(format!("{}, {trust:?}: the server saw {seen:?}", case.name)),
             }
         }
-        is_right(&wrong, malformed::PIPELINED.len());
+        nothing_is_wrong(&wrong, malformed::PIPELINED.len());
         is_quiet(&gateway);
     }
 }
@@ -71,7 +67,7 @@ fn a_malformed_body_never_ends_for_the_server() {
                 wrong.push(format!("{}, {trust:?}: behind it the server saw {next:?}", case.name));
             }
         }
-        is_right(&wrong, bodies::CASES.len());
+        nothing_is_wrong(&wrong, bodies::CASES.len());
         wait::until_true("connections with half a request to be closed", || {
             server.origin.open() <= 1
         });
@@ -115,7 +111,7 @@ fn odd_and_valid_requests_arrive_as_what_they_mean() {
                 wrong.extend(differs(case.name, expected, seen).map(|why| format!("{}, {trust:?}: {why}", case.name)));
             }
         }
-        is_right(&wrong, unusual::CASES.len());
+        nothing_is_wrong(&wrong, unusual::CASES.len());
     }
 }
 

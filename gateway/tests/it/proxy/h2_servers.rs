@@ -2,189 +2,160 @@
 
 use super::early::pour;
 use super::peer::{Head, Peer, ok};
+use super::told::{Fault, Told, at_once, nothing_is_wrong, slowly};
 use super::{HOST, ONCE, SHORT, SHORT_TIME, api, failed, get, in_time, is_quiet, nobody_waits, post};
 use crate::support::frames::{END_STREAM, INITIAL_WINDOW_SIZE};
 use crate::support::hpack::Block;
 use crate::support::origin::{Origin, Visit};
-use crate::support::{Client, End, Gateway, Protocol, wait};
+use crate::support::{Client, Gateway, Protocol, wait};
 use h2::Reason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Whether the connection goes on.
-type Goes = bool;
+/// What the server does with a request on this stream. Whether its connection goes on.
+type Script = fn(&mut Peer<'_>, u32) -> bool;
 
-#[derive(Clone, Copy, Debug)]
-enum Told {
-    Status(u16, &'static str),
-    /// Cut behind this much of the body, or less.
-    Cut(&'static str),
-    /// Whole, with this body.
-    Whole(&'static str),
-}
-
-struct Fault {
-    target: &'static str,
-    told: Told,
-    is_slow: bool,
-    script: fn(&mut Peer<'_>, u32) -> Goes,
-}
-
-const fn fault(target: &'static str, told: Told, script: fn(&mut Peer<'_>, u32) -> Goes) -> Fault {
-    Fault {
-        target,
-        told,
-        is_slow: false,
-        script,
-    }
-}
-
-const fn slow(target: &'static str, told: Told, script: fn(&mut Peer<'_>, u32) -> Goes) -> Fault {
-    Fault {
-        is_slow: true,
-        ..fault(target, told, script)
-    }
-}
-
-const PROTOCOL: Told = Told::Status(502, "upstream-protocol");
-const CLOSED: Told = Told::Status(502, "upstream-closed");
-const LATE: Told = Told::Status(504, "upstream-first-byte");
+const BAD: Told = Told::Status(502);
+const LATE: Told = Told::Status(504);
+const SOME: Told = Told::Cut("some");
+const PROTOCOL: &str = "upstream-protocol";
+const CLOSED: &str = "upstream-closed";
 
 /// Answers with this head, and 4 bytes.
-fn with(p: &mut Peer<'_>, stream: u32, head: Block) -> Goes {
+fn with(p: &mut Peer<'_>, stream: u32, head: Block) -> bool {
     p.head(stream, 0, &head);
     p.data(stream, END_STREAM, "some");
     true
 }
 
-static FAULTS: [Fault; 31] = [
-    fault("/closes", CLOSED, |_, _| false),
-    fault("/resets", CLOSED, |p, _| {
+static FAULTS: [Fault<Script>; 31] = [
+    at_once("/closes", BAD, CLOSED, |_, _| false),
+    at_once("/resets", BAD, CLOSED, |p, _| {
         p.visit.reset();
         false
     }),
-    fault("/leaves", PROTOCOL, |p, _| {
+    at_once("/leaves", BAD, PROTOCOL, |p, _| {
         p.go_away(0);
         false
     }),
-    fault("/refused", PROTOCOL, |p, stream| {
+    at_once("/refused", BAD, PROTOCOL, |p, stream| {
         p.reset(stream, Reason::REFUSED_STREAM);
         true
     }),
-    fault("/cancelled", PROTOCOL, |p, stream| {
+    at_once("/cancelled", BAD, PROTOCOL, |p, stream| {
         p.reset(stream, Reason::CANCEL);
         true
     }),
-    fault("/no-error", PROTOCOL, |p, stream| {
+    at_once("/no-error", BAD, PROTOCOL, |p, stream| {
         p.reset(stream, Reason::NO_ERROR);
         true
     }),
-    slow("/stalls", LATE, |_, _| true),
-    slow("/interims", LATE, |p, stream| {
+    slowly("/stalls", LATE, "upstream-first-byte", |_, _| true),
+    slowly("/interims", LATE, "upstream-first-byte", |p, stream| {
         for _ in 0..50 {
             p.head(stream, 0, &Block::new().field(":status", "103"));
         }
         true
     }),
-    fault("/interim-ends", PROTOCOL, |p, stream| {
+    at_once("/interim-ends", BAD, PROTOCOL, |p, stream| {
         p.head(stream, END_STREAM, &Block::new().field(":status", "103"));
         true
     }),
-    fault("/half-resets", Told::Cut("some"), |p, stream| {
+    at_once("/half-resets", SOME, PROTOCOL, |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         p.reset(stream, Reason::INTERNAL_ERROR);
         true
     }),
-    fault("/half-cancelled", Told::Cut("some"), |p, stream| {
+    at_once("/half-cancelled", SOME, PROTOCOL, |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         p.reset(stream, Reason::CANCEL);
         true
     }),
     // RFC 9113 §8.1: only behind a whole answer does it mean that the request is not wanted.
-    fault("/half-no-error", Told::Cut("some"), |p, stream| {
+    at_once("/half-no-error", SOME, CLOSED, |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         p.reset(stream, Reason::NO_ERROR);
         true
     }),
-    fault("/half-closes", Told::Cut("some"), |p, stream| {
+    at_once("/half-closes", SOME, CLOSED, |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         false
     }),
-    fault("/half-leaves", Told::Cut("some"), |p, stream| {
+    at_once("/half-leaves", SOME, CLOSED, |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         p.go_away(stream);
         false
     }),
-    slow("/half-stalls", Told::Cut("some"), |p, stream| {
+    slowly("/half-stalls", SOME, "upstream-idle", |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         true
     }),
-    fault("/length-longer", Told::Cut("some"), |p, stream| {
+    at_once("/length-longer", SOME, PROTOCOL, |p, stream| {
         with(p, stream, ok().field("content-length", "10"))
     }),
-    fault("/length-shorter", Told::Cut("some"), |p, stream| {
+    at_once("/length-shorter", SOME, PROTOCOL, |p, stream| {
         with(p, stream, ok().field("content-length", "2"))
     }),
-    fault("/length-letters", PROTOCOL, |p, stream| {
+    at_once("/length-letters", BAD, PROTOCOL, |p, stream| {
         with(p, stream, ok().field("content-length", "four"))
     }),
-    fault("/length-twice-other", PROTOCOL, |p, stream| {
+    at_once("/length-twice-other", BAD, PROTOCOL, |p, stream| {
         with(
             p,
             stream,
             ok().field("content-length", "4").field("content-length", "5"),
         )
     }),
-    fault("/length-twice", Told::Whole("some"), |p, stream| {
+    at_once("/length-twice", Told::Whole("some"), "complete", |p, stream| {
         with(
             p,
             stream,
             ok().field("content-length", "4").field("content-length", "4"),
         )
     }),
-    fault("/coding", PROTOCOL, |p, stream| {
+    at_once("/coding", BAD, PROTOCOL, |p, stream| {
         with(p, stream, ok().field("transfer-encoding", "chunked"))
     }),
-    fault("/connection", PROTOCOL, |p, stream| {
+    at_once("/connection", BAD, PROTOCOL, |p, stream| {
         with(p, stream, ok().field("connection", "close"))
     }),
-    fault("/upper-case", PROTOCOL, |p, stream| {
+    at_once("/upper-case", BAD, PROTOCOL, |p, stream| {
         with(p, stream, ok().field("X-A", "b"))
     }),
-    fault("/line", PROTOCOL, |p, stream| {
+    at_once("/line", BAD, PROTOCOL, |p, stream| {
         with(p, stream, ok().field("x", "a\r\ny: z"))
     }),
-    fault("/no-status", PROTOCOL, |p, stream| {
+    at_once("/no-status", BAD, PROTOCOL, |p, stream| {
         with(p, stream, Block::new().field("x", "y"))
     }),
-    fault("/odd-status", PROTOCOL, |p, stream| {
+    at_once("/odd-status", BAD, PROTOCOL, |p, stream| {
         with(p, stream, Block::new().field(":status", "20"))
     }),
-    fault("/switches", PROTOCOL, |p, stream| {
+    at_once("/switches", BAD, PROTOCOL, |p, stream| {
         with(p, stream, Block::new().field(":status", "101"))
     }),
-    fault("/no-head", PROTOCOL, |p, stream| {
+    at_once("/no-head", BAD, PROTOCOL, |p, stream| {
         p.data(stream, END_STREAM, "some");
         true
     }),
-    fault("/no-frame", PROTOCOL, |p, _| {
+    at_once("/no-frame", BAD, PROTOCOL, |p, _| {
         p.visit.raw.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nsome");
         true
     }),
-    fault("/trailers", Told::Whole("some"), |p, stream| {
+    at_once("/trailers", Told::Whole("some"), "complete", |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         p.head(stream, END_STREAM, &Block::new().field("x-sum", "1"));
         true
     }),
-    fault("/interim", Told::Whole("some"), |p, stream| {
+    at_once("/interim", Told::Whole("some"), "complete", |p, stream| {
         p.head(stream, 0, &Block::new().field(":status", "103"));
         with(p, stream, ok())
     }),
@@ -218,36 +189,8 @@ fn h2(origin: &Origin, more: &str) -> Gateway {
 fn each_fault_is_told_to_clients_of_http1() {
     let origin = Origin::start(faulty);
     let gateway = h2(&origin, ONCE);
-    let mut wrong = Vec::new();
-    for fault in &FAULTS {
-        let least = if fault.is_slow { SHORT_TIME } else { Duration::ZERO };
-        let mut raw = gateway.connect();
-        raw.write(get(fault.target));
-        let answer = in_time(fault.target, least, || raw.try_response());
-        let is_right = answer.as_ref().is_some_and(|answer| match fault.told {
-            Told::Status(status, code) => (answer.status, answer.field("tidegate-error")) == (status, Some(code)),
-            Told::Cut(body) => answer.status == 200 && answer.end == End::Cut && body.starts_with(&answer.text()),
-            Told::Whole(body) => {
-                let lengths = answer
-                    .fields
-                    .iter()
-                    .filter(|(name, _)| name == "content-length")
-                    .count();
-                (answer.status, answer.text().as_str(), answer.end) == (200, body, End::Complete) && lengths <= 1
-            }
-        });
-        if !is_right {
-            wrong.push(format!("{}: {answer:?}", fault.target));
-        }
-        super::is_own(&mut gateway.connect(), "/next");
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        FAULTS.len(),
-        wrong.join("\n")
-    );
+    let wrong: Vec<_> = FAULTS.iter().filter_map(|fault| fault.over_http1(&gateway)).collect();
+    nothing_is_wrong(&wrong, FAULTS.len());
     is_quiet(&gateway);
 }
 
@@ -256,31 +199,11 @@ fn each_fault_is_told_to_clients_of_http2() {
     let origin = Origin::start(faulty);
     let gateway = h2(&origin, ONCE);
     let mut client = Client::connect(Protocol::H2, gateway.address());
-    let mut wrong = Vec::new();
-    for fault in &FAULTS {
-        let least = if fault.is_slow { SHORT_TIME } else { Duration::ZERO };
-        let head = client.request("GET", HOST, fault.target);
-        let answer = in_time(fault.target, least, || client.send(head, b""));
-        let is_right = match (&answer, fault.told) {
-            (Ok(answer), Told::Status(status, code)) => {
-                (answer.status, answer.field("tidegate-error")) == (status, Some(code))
-            }
-            (Err(broken), Told::Cut(_)) => broken.reset.is_some(),
-            (Ok(answer), Told::Whole(body)) => (answer.status, answer.text().as_str()) == (200, body),
-            _ => false,
-        };
-        if !is_right {
-            wrong.push(format!("{}: {answer:?}", fault.target));
-        }
-        assert_eq!(client.get(HOST, "/next").text(), "GET /next", "after {}", fault.target);
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        FAULTS.len(),
-        wrong.join("\n")
-    );
+    let wrong: Vec<_> = FAULTS
+        .iter()
+        .filter_map(|fault| fault.over_http2(&gateway, &mut client))
+        .collect();
+    nothing_is_wrong(&wrong, FAULTS.len());
     is_quiet(&gateway);
 }
 
