@@ -9,7 +9,7 @@ use super::{SendError, Timeouts, length};
 use crate::http::guard::response::Asked;
 use crate::limits;
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, TE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -40,6 +40,9 @@ pub(crate) struct Manner {
     pub(crate) upgrades: bool,
     /// Its body is sent when the server says 100, or says nothing for [`limits::CONTINUE_TIME`] (RFC 9110 §10.1.1).
     pub(crate) awaits_continue: bool,
+    /// It has a body, whatever its method. Otherwise that of GET and HEAD goes only where its length is known: guests
+    /// begin one and mean none.
+    pub(crate) has_body: bool,
 }
 
 /// What an exchange under way holds. Dropped before it is complete, it ends at once: the connection is closed
@@ -184,7 +187,7 @@ where
     };
     let upload = request.body().progress();
     let prepared = match &connection {
-        Connection::H1(connection) => for_h1(connection, &mut request),
+        Connection::H1(connection) => for_h1(connection, &mut request, manner),
         Connection::H2(_) => for_h2(target, &mut request),
     };
     let prepared = prepared.and_then(|()| length::make_plain(request.headers_mut()));
@@ -254,7 +257,7 @@ fn start<B: Send + 'static>(stream: Stream<B>) -> Option<(H2Sender<B>, Arc<dyn S
 }
 
 /// Origin-form, and a Host field (RFC 9112 §3.2).
-fn for_h1<B>(connection: &H1<B>, request: &mut Request<Upload<B>>) -> Result<(), SendError> {
+fn for_h1<B>(connection: &H1<B>, request: &mut Request<Upload<B>>, manner: Manner) -> Result<(), SendError> {
     if !request.headers().contains_key(HOST) {
         // An authority stands there when the request was on its way by HTTP/2 before.
         let authority = request.uri().authority().map(|authority| authority.as_str());
@@ -268,6 +271,14 @@ fn for_h1<B>(connection: &H1<B>, request: &mut Request<Upload<B>>) -> Result<(),
     if request.headers().contains_key(TE) && !request.headers().contains_key(CONNECTION) {
         // Servers may pass over a TE that is not named as this hop's own (RFC 9110 §10.1.4).
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if manner.has_body
+        && matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.headers().contains_key(CONTENT_LENGTH)
+    {
+        // hyper sends a body with these where a field says that there is one.
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
     }
     *request.version_mut() = http::Version::HTTP_11;
     Ok(())

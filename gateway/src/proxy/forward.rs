@@ -62,6 +62,7 @@ impl Upstream {
         let manner = Manner {
             upgrades: handshake.is_some(),
             awaits_continue: head.headers.contains_key(header::EXPECT) && !body.is_end_stream(),
+            has_body: !body.is_end_stream(),
         };
         let sending = Sending {
             upstream: self,

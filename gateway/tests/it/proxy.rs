@@ -19,8 +19,7 @@ mod windows;
 
 use crate::support::gateway::Builder;
 use crate::support::origin::{Received, Visit};
-use crate::support::{Gateway, Raw, Response, wait};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::support::{Gateway, Raw, Response};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -82,15 +81,6 @@ fn echo(visit: &mut Visit) {
     while let Some(request) = visit.request() {
         visit.raw.write(own(&request));
     }
-}
-
-/// Reads nothing, until the client is gone: what it sends stays in the buffers on the way.
-fn nobody_waits(visit: &mut Visit) {
-    wait::until_true("the client to leave", || {
-        let mut fds = [PollFd::new(visit.raw.tcp(), PollFlags::RDHUP)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
-    });
 }
 
 /// Asks on this connection, and asserts that the answer is this request's.

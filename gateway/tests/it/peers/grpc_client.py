@@ -155,7 +155,9 @@ def unavailable(channel):
 
 
 def idle(channel):
-    """A conversation in which nobody says anything for longer than pings are apart."""
+    """A conversation in which nobody says anything for longer than a server lets a peer ping that has nothing to say.
+
+    For people, since it takes so long: with timeout.idle and body_idle_timeout at ten minutes."""
     turns = Turns()
     answers = call(channel, "stream_stream", "Talk")(iter(turns), timeout=300)
     for number in range(2):

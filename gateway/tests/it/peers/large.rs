@@ -14,6 +14,8 @@ use std::time::Instant;
 
 const MIB: u64 = 1024 * 1024;
 const BYTES: u64 = 1024 * MIB;
+/// Seconds that curl may take for it; ten do where nothing else runs.
+const PATIENCE: &str = "300";
 /// What the gateway's memory may grow by: some windows and buffers, and no part of a body.
 const GROWTH_BYTES: u64 = 32 * MIB;
 
@@ -77,7 +79,7 @@ impl Carrier {
 
     #[track_caller]
     fn down(&self, switch: &str, bytes: u64) {
-        let mut command = curl([switch, &self.url(&format!("/down/{bytes}"))]);
+        let mut command = curl([switch, "--max-time", PATIENCE, &self.url(&format!("/down/{bytes}"))]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("curl can be started");
         let mut from = child.stdout.take().expect("it is piped");
         let (mut digest, mut piece, mut count) = (Sha256::new(), vec![0; 256 * 1024], 0);
@@ -95,7 +97,7 @@ impl Carrier {
 
     #[track_caller]
     fn up(&self, switch: &str, bytes: u64) {
-        let mut command = curl([switch, "--upload-file", "-", &self.url("/up")]);
+        let mut command = curl([switch, "--max-time", PATIENCE, "--upload-file", "-", &self.url("/up")]);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

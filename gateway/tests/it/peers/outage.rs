@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 12;
 const METHODS: &[&str] = &["GET", "POST"];
+/// A connection that was closed may be taken for a good one until its door looks at the sockets again, some milliseconds
+/// on a busy machine; and what was written to it by then may have been read, for all the gateway knows.
+const NOTICE: Duration = Duration::from_millis(50);
 
 /// A gateway with three servers behind it, a, b and c.
 struct Three {
@@ -62,7 +65,7 @@ fn only_those_in_flight_failed(three: &Three, outcomes: &[Outcome], killed: &Kil
             "{outcome:?}"
         );
         let late = outcome.asked.saturating_duration_since(killed.at);
-        assert!(late.is_zero(), "the server was dead for {late:?} by then: {outcome:?}");
+        assert!(late < NOTICE, "the server was dead for {late:?} by then: {outcome:?}");
         let again = [&three.a, three.b(), &three.c].map(|server| server.has_seen(&outcome.target));
         assert_eq!(
             again, [false; 3],

@@ -8,7 +8,8 @@ use crate::support::{Gateway, Response};
 /// A server that answers everything alike, and remembers it.
 fn origin() -> Origin {
     Origin::answering(
-        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-kept: server\r\nx-gone: server\r\nx-set: server\r\nserver: o\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-kept: server\r\nx-gone: server\r\nx-set: server\r\n\
+         server: o\r\n\r\nok",
     )
 }
 
@@ -75,13 +76,15 @@ fn a_host_is_rewritten_and_the_one_asked_for_is_told() {
 #[test]
 fn fields_are_set_added_and_removed_both_ways() {
     let origin = origin();
-    let edits = "request_headers = { set = { x-set = 'route' }, add = { x-add = 'route' }, remove = ['x-gone', 'user-agent'] },
-        response_headers = { set = { x-set = 'route', server = 'edge' }, add = { x-add = 'route', x-kept = 'route' }, remove = ['x-gone'] }"
-        .replace('\n', " ");
+    let up = "set = { x-set = 'route' }, add = { x-add = 'route' }, remove = ['x-gone', 'user-agent']";
+    let down = "set = { x-set = 'route', server = 'edge' }, add = { x-add = 'route', x-kept = 'route' }, \
+                remove = ['x-gone']";
+    let edits = format!("request_headers = {{ {up} }}, response_headers = {{ {down} }}");
+    let fixed = "respond = { body = 'ok', headers = { x-kept = 'server', x-gone = 'server' } }";
     let gateway = Gateway::with()
         .upstream("o", &one(origin.address, ""))
         .route(&format!("{{ path = '/proxied', upstream = 'o', {edits} }}"))
-        .route(&format!("{{ path = '/fixed', respond = {{ body = 'ok', headers = {{ x-kept = 'server', x-gone = 'server' }} }}, {edits} }}"))
+        .route(&format!("{{ path = '/fixed', {fixed}, {edits} }}"))
         .start();
     let fields =
         "x-set: client\r\nx-set: again\r\nx-add: client\r\nx-gone: client\r\nuser-agent: me\r\nx-kept: client\r\n";

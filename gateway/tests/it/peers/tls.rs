@@ -43,59 +43,30 @@ fn a_certificate_must_be_for_the_name_and_from_an_authority_that_is_trusted() {
     let elsewhere = tempfile::tempdir().unwrap();
     let ca = authority.write(builder.folder()).display().to_string();
     let other = stranger.write(elsewhere.path()).display().to_string();
+    let (ca, other) = (format!("ca = '{ca}'"), format!("ca = '{other}'"));
     let name = "server_name = 'api.internal'";
-    let gateway = builder
-        .upstream(
-            "named",
-            &one(by_name.address, &format!("tls = {{ ca = '{ca}', {name} }}")),
-        )
-        .upstream(
-            "h1",
-            &one(
-                by_name.address,
-                &format!("protocol = 'http1', tls = {{ ca = '{ca}', {name} }}"),
-            ),
-        )
-        .upstream(
-            "h2",
-            &one(
-                by_name.address,
-                &format!("protocol = 'h2', tls = {{ ca = '{ca}', {name} }}"),
-            ),
-        )
-        .upstream(
-            "no-h2",
-            &one(by_address.address, &format!("protocol = 'h2', tls = {{ ca = '{ca}' }}")),
-        )
-        .upstream("address", &one(by_address.address, &format!("tls = {{ ca = '{ca}' }}")))
-        .upstream(
+    let gateway = [
+        ("named", &by_name, format!("tls = {{ {ca}, {name} }}")),
+        ("h1", &by_name, format!("protocol = 'http1', tls = {{ {ca}, {name} }}")),
+        ("h2", &by_name, format!("protocol = 'h2', tls = {{ {ca}, {name} }}")),
+        ("no-h2", &by_address, format!("protocol = 'h2', tls = {{ {ca} }}")),
+        ("address", &by_address, format!("tls = {{ {ca} }}")),
+        (
             "wrong-name",
-            &one(
-                by_name.address,
-                &format!("tls = {{ ca = '{ca}', server_name = 'www.internal' }}"),
-            ),
-        )
-        .upstream(
-            "wrong-address",
-            &one(by_name.address, &format!("tls = {{ ca = '{ca}' }}")),
-        )
-        .upstream(
-            "stranger",
-            &one(by_name.address, &format!("tls = {{ ca = '{other}', {name} }}")),
-        )
-        .upstream("system", &one(by_name.address, &format!("tls = {{ {name} }}")))
-        .upstream("plain", &one(by_address.address, ""))
-        .route("{ path = '/named', upstream = 'named' }")
-        .route("{ path = '/h1', upstream = 'h1' }")
-        .route("{ path = '/h2', upstream = 'h2' }")
-        .route("{ path = '/no-h2', upstream = 'no-h2' }")
-        .route("{ path = '/address', upstream = 'address' }")
-        .route("{ path = '/wrong-name', upstream = 'wrong-name' }")
-        .route("{ path = '/wrong-address', upstream = 'wrong-address' }")
-        .route("{ path = '/stranger', upstream = 'stranger' }")
-        .route("{ path = '/system', upstream = 'system' }")
-        .route("{ path = '/plain', upstream = 'plain' }")
-        .start();
+            &by_name,
+            format!("tls = {{ {ca}, server_name = 'www.internal' }}"),
+        ),
+        ("wrong-address", &by_name, format!("tls = {{ {ca} }}")),
+        ("stranger", &by_name, format!("tls = {{ {other}, {name} }}")),
+        ("system", &by_name, format!("tls = {{ {name} }}")),
+        ("plain", &by_address, String::new()),
+    ]
+    .into_iter()
+    .fold(builder, |builder, (name, nginx, more)| {
+        let route = format!("{{ path = '/{name}', upstream = '{name}' }}");
+        builder.upstream(name, &one(nginx.address, &more)).route(&route)
+    })
+    .start();
     says(&gateway, "/named", "HTTP/2.0|api.internal|NONE|");
     says(&gateway, "/h1", "HTTP/1.1|api.internal|NONE|");
     says(&gateway, "/h2", "HTTP/2.0|api.internal|NONE|");
@@ -165,4 +136,33 @@ fn nginx_may_ask_for_a_client_certificate() {
         answer.status == 400 && answer.text().contains("SSL certificate error"),
         "{answer:?}"
     );
+}
+
+/// What a file says belongs to the upstream: a reload takes it up, and connections made under the old one are not used
+/// any more.
+#[test]
+fn an_authority_that_changes_takes_effect_with_a_reload() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let server = nginx("ssl", &authority.sign(&["127.0.0.1"]), "", "");
+    let builder = Gateway::with();
+    let ca = authority.write(builder.folder());
+    let gateway = builder
+        .upstream(
+            "tls",
+            &one(server.address, &format!("tls = {{ ca = '{}' }}", ca.display())),
+        )
+        .route("{ upstream = 'tls' }")
+        .start();
+    for _ in 0..2 {
+        says(&gateway, "/", "HTTP/1.1||NONE|");
+        stranger.write(gateway.folder());
+        says(&gateway, "/", "HTTP/1.1||NONE|");
+        gateway.reload().is(200);
+        get(&gateway, "/").is_fault(502, "upstream-tls");
+        authority.write(gateway.folder());
+        gateway.reload().is(200);
+    }
+    fs::write(&ca, "no certificate").unwrap();
+    gateway.reload().is(422);
+    says(&gateway, "/", "HTTP/1.1||NONE|");
 }

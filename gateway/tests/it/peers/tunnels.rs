@@ -217,7 +217,10 @@ fn a_refused_handshake_passes_and_the_connection_lives_on() {
         while let Some(request) = visit.request() {
             visit.raw.write(match request.target.as_str() {
                 "/forbidden" => "HTTP/1.1 403 Forbidden\r\ncontent-length: 3\r\nx-why: you\r\n\r\nno\n",
-                "/version" => "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 0\r\n\r\n",
+                "/version" => {
+                    "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+                     content-length: 0\r\n\r\n"
+                }
                 "/ignored" => "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nplain",
                 _ => "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnext",
             });

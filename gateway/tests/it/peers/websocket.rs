@@ -225,7 +225,34 @@ fn streams_of_one_http_2_connection_are_websockets() {
     streams.write(&mut echo, Message::Ping("there?".into()));
     assert_eq!(streams.read(&mut echo), Message::Pong("there?".into()));
 
-    // What the server sees is a handshake of HTTP/1.1.
+    // Either side may close, and the other streams go on.
+    let frame = CloseFrame {
+        code: CloseCode::from(4000),
+        reason: "done".into(),
+    };
+    streams.write(&mut greet, Message::Close(Some(frame.clone())));
+    assert_eq!(streams.read(&mut greet), Message::Close(Some(frame)));
+    server.wait_closed("/greet 4000 done");
+    let (mut close, _) = streams.open("/close", &[]);
+    streams.write(&mut close, Message::text("close, please"));
+    let Message::Close(Some(frame)) = streams.read(&mut close) else {
+        panic!("not closed")
+    };
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (4001, "enough"));
+    streams.write(&mut echo, Message::text("still here"));
+    assert_eq!(streams.read(&mut echo), Message::text("still here"));
+    drop((echo, greet, close, streams));
+    nothing_is_left(&gateway);
+}
+
+#[test]
+fn a_server_sees_the_handshake_of_http_1() {
+    let server = Server::start();
+    let gateway = Gateway::with()
+        .upstream("ws", &one(server.address, ""))
+        .route("{ upstream = 'ws' }")
+        .start();
+    let mut streams = Streams::connect(gateway.address());
     let (mut seen, _) = streams.open("/seen?room=7", &[("cookie", "sid=1"), ("cookie", "b=2")]);
     let Message::Text(text) = streams.read(&mut seen) else {
         panic!("no text")
@@ -253,25 +280,6 @@ fn streams_of_one_http_2_connection_are_websockets() {
         (field("cookie"), field("sec-websocket-version")),
         ("sid=1; b=2".into(), "13".into())
     );
-
-    // Either side may close, and the other streams go on.
-    let frame = CloseFrame {
-        code: CloseCode::from(4000),
-        reason: "done".into(),
-    };
-    streams.write(&mut greet, Message::Close(Some(frame.clone())));
-    assert_eq!(streams.read(&mut greet), Message::Close(Some(frame)));
-    server.wait_closed("/greet 4000 done");
-    let (mut close, _) = streams.open("/close", &[]);
-    streams.write(&mut close, Message::text("close, please"));
-    let Message::Close(Some(frame)) = streams.read(&mut close) else {
-        panic!("not closed")
-    };
-    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (4001, "enough"));
-    streams.write(&mut echo, Message::text("still here"));
-    assert_eq!(streams.read(&mut echo), Message::text("still here"));
-    drop((echo, greet, seen, close, streams));
-    nothing_is_left(&gateway);
 }
 
 #[test]

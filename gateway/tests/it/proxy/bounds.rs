@@ -20,7 +20,7 @@ impl Holding {
         let origin = Origin::start(move |visit| {
             while let Some(request) = visit.request() {
                 if request.target == "/held" {
-                    wait::until_true("the test", || !held.load(Ordering::SeqCst));
+                    visit.until(|| !held.load(Ordering::SeqCst));
                 }
                 visit.raw.write(own(&request));
             }

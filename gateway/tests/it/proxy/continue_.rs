@@ -48,7 +48,7 @@ fn the_client_is_asked_for_its_body_when_the_server_asks() {
         while let Some(request) = visit.head() {
             assert_eq!(request.field("expect"), "100-continue");
             seen.fetch_add(1, Ordering::SeqCst);
-            wait::until_true("the test", || ask.swap(false, Ordering::SeqCst));
+            visit.until(|| ask.swap(false, Ordering::SeqCst));
             visit.raw.write(CONTINUE);
             let body = body(visit);
             visit.raw.write(ok(&String::from_utf8_lossy(&body)));

@@ -5,6 +5,8 @@ use super::trusting::{Trust, Trusting, read};
 use super::{ONCE, api, ask, get, head, is_quiet};
 use crate::golden::{bodies, malformed, unusual};
 use crate::malformed::{answers, judge};
+use crate::support::frames::{DATA, END_STREAM, Frames};
+use crate::support::hpack::Block;
 use crate::support::origin::Received;
 use crate::support::{Gateway, wait};
 
@@ -113,6 +115,36 @@ fn odd_and_valid_requests_arrive_as_what_they_mean() {
         }
         nothing_is_wrong(&wrong, unusual::CASES.len());
     }
+}
+
+/// Bodies are rare in these, and not ours to lose.
+#[test]
+fn what_has_a_body_keeps_it() {
+    let server = Trusting::start(Trust::Coding);
+    let gateway = gateway(&server);
+    let mut streams = Frames::over(gateway.connect());
+    streams.greet(&[]).unwrap();
+    for (at, method) in ["GET", "HEAD", "DELETE", "OPTIONS", "POST"].into_iter().enumerate() {
+        let mut raw = gateway.connect();
+        raw.write(head(method, "/", "transfer-encoding: chunked\r\n") + "4\r\nsome\r\n0\r\n\r\n");
+        raw.response_to(method).is(200);
+        raw.write(head(method, "/", "content-length: 4\r\n") + "some");
+        raw.response_to(method).is(200);
+        let stream = 2 * u32::try_from(at).unwrap() + 1;
+        streams
+            .head(stream, 0, &Block::request(method, "api.test", "/"))
+            .unwrap();
+        streams.send(DATA, END_STREAM, stream, b"some").unwrap();
+        streams.answered(stream, "200").unwrap();
+        for seen in server.take() {
+            assert_eq!(
+                (seen.method.as_str(), seen.body.as_slice()),
+                (method, &b"some"[..]),
+                "{seen:?}"
+            );
+        }
+    }
+    is_quiet(&gateway);
 }
 
 /// A handshake that becomes none: what follows it is a body, or the next request, and never a tunnel's.

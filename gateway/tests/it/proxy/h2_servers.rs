@@ -3,7 +3,7 @@
 use super::early::pour;
 use super::peer::{Head, Peer, ok};
 use super::told::{Fault, Told, at_once, nothing_is_wrong, slowly};
-use super::{HOST, ONCE, SHORT, SHORT_TIME, api, failed, get, in_time, is_quiet, nobody_waits, post};
+use super::{HOST, ONCE, SHORT, SHORT_TIME, api, failed, get, in_time, is_quiet, post};
 use crate::support::frames::{END_STREAM, INITIAL_WINDOW_SIZE};
 use crate::support::hpack::Block;
 use crate::support::origin::{Origin, Visit};
@@ -81,12 +81,12 @@ static FAULTS: [Fault<Script>; 31] = [
         p.reset(stream, Reason::NO_ERROR);
         true
     }),
-    at_once("/half-closes", SOME, CLOSED, |p, stream| {
+    at_once("/half-closes", SOME, PROTOCOL, |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         false
     }),
-    at_once("/half-leaves", SOME, CLOSED, |p, stream| {
+    at_once("/half-leaves", SOME, PROTOCOL, |p, stream| {
         p.head(stream, 0, &ok());
         p.data(stream, 0, "some");
         p.go_away(stream);
@@ -97,10 +97,10 @@ static FAULTS: [Fault<Script>; 31] = [
         p.data(stream, 0, "some");
         true
     }),
-    at_once("/length-longer", SOME, PROTOCOL, |p, stream| {
+    at_once("/length-longer", Told::Cut(""), PROTOCOL, |p, stream| {
         with(p, stream, ok().field("content-length", "10"))
     }),
-    at_once("/length-shorter", SOME, PROTOCOL, |p, stream| {
+    at_once("/length-shorter", Told::Cut(""), PROTOCOL, |p, stream| {
         with(p, stream, ok().field("content-length", "2"))
     }),
     at_once("/length-letters", BAD, PROTOCOL, |p, stream| {
@@ -274,7 +274,7 @@ fn a_connection_that_is_stuck_meets_one_request() {
         };
         while let Some(Head { stream, target, .. }) = peer.request() {
             if target == "/stuck" {
-                return nobody_waits(peer.visit);
+                return peer.visit.ignore();
             }
             peer.answer(stream, &format!("GET {target}"));
         }

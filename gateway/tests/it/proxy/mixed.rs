@@ -1,7 +1,7 @@
 //! Everything at once: whatever happens to others, each request gets its own answer or none.
 
 use super::faults::{FAULTS, faulty};
-use super::{HOST, SHORT, api, get, head, is_quiet, post};
+use super::{HOST, api, get, head, is_quiet, post};
 use crate::golden::responses::{Asked, BAD, GOOD};
 use crate::support::origin::Origin;
 use crate::support::streams::Streams;
@@ -93,8 +93,8 @@ fn over_http2(gateway: &Gateway, number: usize) {
 #[test]
 fn each_gets_its_own_answer_or_none() {
     let servers = [Origin::start(faulty), Origin::start(faulty)];
-    let more = format!("{SHORT}, ejection = {{ failures = 0 }}, retry = {{ budget = '100%' }}");
-    let gateway = api(&servers.each_ref().map(|server| server.address), &more).start();
+    let more = ", ejection = { failures = 0 }, retry = { budget = '100%' }";
+    let gateway = api(&servers.each_ref().map(|server| server.address), more).start();
     thread::scope(|scope| {
         for number in 0..CLIENTS {
             let gateway = &gateway;

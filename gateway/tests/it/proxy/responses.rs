@@ -170,13 +170,8 @@ fn a_bad_answer_is_told_as_such_and_spoils_nothing_else() {
             }
             is_own(&mut raw, &format!("/own/{at}"));
         }
-        assert!(
-            wrong.is_empty(),
-            "{way:?}, {} of {}:\n{}",
-            wrong.len(),
-            BAD.len(),
-            wrong.join("\n")
-        );
+        println!("{way:?}");
+        nothing_is_wrong(&wrong, BAD.len());
         table.is_never_reused();
         is_quiet(&gateway);
     }
@@ -229,13 +224,8 @@ fn odd_and_valid_answers_pass() {
             .enumerate()
             .flat_map(|(at, case)| misjudged_good(&table, &gateway, at, case))
             .collect();
-        assert!(
-            wrong.is_empty(),
-            "{way:?}, {} of {}:\n{}",
-            wrong.len(),
-            GOOD.len(),
-            wrong.join("\n")
-        );
+        println!("{way:?}");
+        nothing_is_wrong(&wrong, GOOD.len());
     }
 }
 
@@ -315,7 +305,7 @@ fn what_comes_to_an_idle_connection_answers_nobody() {
     let origin = Origin::start(move |visit| {
         let Some(request) = visit.request() else { return };
         visit.raw.write(own(&request));
-        wait::until_true("the client to have its answer", || speak.load(Ordering::SeqCst));
+        visit.until(|| speak.load(Ordering::SeqCst));
         visit.raw.write(ok("forged"));
         // The gateway closes what spoke out of turn.
         visit.until_closed();

@@ -79,7 +79,8 @@ impl<S> Fault<S> {
     /// The same by HTTP/2. The other streams of the connection have nothing to do with it.
     pub(super) fn over_http2(&self, gateway: &Gateway, client: &mut Client) -> Option<String> {
         let head = client.request("GET", HOST, self.target);
-        let (_upload, response) = client.begin(head);
+        let (mut upload, response) = client.begin(head);
+        upload.finish(None);
         let came: Result<_, Broken> = in_time(self.target, self.least(), || {
             let (head, mut download) = response()?;
             let mut body = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::raw::{End, Raw, Response};
 use super::wait;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -291,6 +292,25 @@ impl Visit {
         SockRef::from(self.raw.tcp())
             .set_linger(Some(Duration::ZERO))
             .expect("a socket option");
+    }
+
+    /// Waits, without reading, until it is so, the client has left, or nobody needs this server any more.
+    pub(crate) fn until(&self, is_it: impl Fn() -> bool) {
+        while !is_it() && !self.is_left() && !self.shared.is_over.load(Ordering::SeqCst) {
+            // Nobody unparks this thread: it is the pause between two looks.
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// Reads nothing: what the client sends stays in the buffers on the way.
+    pub(crate) fn ignore(&self) {
+        self.until(|| false);
+    }
+
+    fn is_left(&self) -> bool {
+        let mut fds = [PollFd::new(self.raw.tcp(), PollFlags::RDHUP)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
     /// One chunk of a chunked body.
