@@ -182,5 +182,6 @@ fn bounded(route: &Route, exchange: &Exchange, cx: &RequestCx, body: Incoming) -
     if body.size_hint().lower() > most {
         return Err(Fault::BodyTooLarge);
     }
-    Ok(Body::client(ClientBody::new(body, most, cx.clone())))
+    let is_stream = exchange.connection.is_h2();
+    Ok(Body::client(ClientBody::new(body, most, is_stream, cx.clone())))
 }

@@ -166,15 +166,19 @@ impl fmt::Debug for ClientBody {
 pub struct ClientBody {
     incoming: Incoming,
     left: u64,
+    /// Whether it comes by HTTP/2.
+    is_stream: bool,
     cx: RequestCx,
 }
 
 impl ClientBody {
-    /// At most `bytes_max` bytes of `incoming`; one more stops the call with [`Cause::BodyTooLarge`].
-    pub fn new(incoming: Incoming, bytes_max: u64, cx: RequestCx) -> Self {
+    /// At most `bytes_max` bytes of `incoming`, which `is_stream` where it comes by HTTP/2; one more stops the call with
+    /// [`Cause::BodyTooLarge`].
+    pub fn new(incoming: Incoming, bytes_max: u64, is_stream: bool, cx: RequestCx) -> Self {
         Self {
             incoming,
             left: bytes_max,
+            is_stream,
             cx,
         }
     }
@@ -184,6 +188,10 @@ impl ClientBody {
             Poll::Pending => {
                 self.cx.call().waits_for_body();
                 return Poll::Pending;
+            }
+            // hyper takes RST_STREAM with NO_ERROR for an end. It is none: the client has not sent all of it.
+            Poll::Ready(None) if self.is_stream && !self.incoming.is_end_stream() => {
+                return Poll::Ready(Some(Err(self.stop(Cause::ClientGone))));
             }
             Poll::Ready(None) => {
                 self.cx.call().body_came(0);

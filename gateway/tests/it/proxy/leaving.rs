@@ -163,6 +163,24 @@ fn an_upload_that_is_reset_is_no_whole_request() {
     }
 }
 
+/// The connection to the server may be driven by another thread than the one that hears of the reset.
+#[test]
+fn an_upload_that_is_reset_without_an_error_is_no_whole_request() {
+    let origin = Origin::start(stalling);
+    let gateway = api(&[origin.address], ONCE).set("workers", 4).start();
+    for round in 0..100 {
+        is_own(&mut gateway.connect(), &format!("/{round}"));
+        let mut streams = Streams::connect(gateway.address());
+        let mut asked = streams.ask("POST", HOST, "/upload").expect("a stream");
+        asked.upload.send_data("some".into(), false).expect("a window");
+        gateway.wait_metric("tidegate_upstream_requests_in_flight", &[], 1.0);
+        asked.upload.send_reset(Reason::NO_ERROR);
+        gateway.wait_metric("tidegate_upstream_requests_in_flight", &[], 0.0);
+    }
+    let uploads = origin.received().into_iter().filter(|request| request.method == "POST");
+    assert_eq!(uploads.count(), 0, "half a request was taken for a whole one");
+}
+
 #[test]
 fn a_request_that_stops_coming() {
     let origin = Origin::start(stalling);
