@@ -89,7 +89,7 @@ async fn serve_tls(
         }
         Some(Err(error)) => {
             connection.listener.metrics.tls_handshake_failures.increment(1);
-            tracing::debug!(client = %connection.client.address, "TLS handshake failed: {error}");
+            tracing::debug!(client = %connection.peer.client().address, "TLS handshake failed: {error}");
         }
         None => connection.listener.metrics.tls_handshake_failures.increment(1),
     }
@@ -196,7 +196,7 @@ where
             Some(None) => {}
             Some(Some(Ok(()))) => return leave(connection, serving).await,
             Some(Some(Err(error))) => {
-                return tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");
+                return tracing::debug!(client = %connection.peer.client().address, "HTTP/1 connection ended: {error}");
             }
             None => return,
         }
@@ -205,7 +205,7 @@ where
             // Also at the stream's end: hyper meets that again, and closes as it does.
             Some(Ok(())) => connection.wakes(),
             Some(Err(error)) => {
-                return tracing::debug!(client = %connection.client.address, "HTTP/1 connection ended: {error}");
+                return tracing::debug!(client = %connection.peer.client().address, "HTTP/1 connection ended: {error}");
             }
             None => return,
         }
@@ -306,7 +306,7 @@ where
         serving.as_mut().poll(cx)
     });
     if let Err(error) = ended.await {
-        tracing::debug!(client = %connection.client.address, "HTTP/2 connection ended: {error}");
+        tracing::debug!(client = %connection.peer.client().address, "HTTP/2 connection ended: {error}");
     }
 }
 

@@ -81,7 +81,6 @@ struct UnderWay {
 
 /// One connection.
 pub(super) struct Connection {
-    pub(super) client: Client,
     pub(super) peer: Arc<Peer>,
     pub(super) listener: Arc<Listener>,
     pub(super) socket: Arc<TcpStream>,
@@ -111,7 +110,6 @@ impl Connection {
         let phase = if client.tls { Phase::Handshake } else { Phase::First };
         let since = AtomicU32::new(clock.now());
         Self {
-            client,
             peer: Arc::new(Peer::new(client)),
             listener,
             socket,
@@ -164,7 +162,7 @@ impl Connection {
 
     /// Whom the peer speaks for in a request with these fields.
     pub(super) fn provenance(&self, headers: &HeaderMap) -> Provenance {
-        self.listener.provenance(&self.client, headers)
+        self.listener.provenance(self.peer.client(), headers)
     }
 
     /// A request began.

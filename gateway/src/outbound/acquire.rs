@@ -34,22 +34,21 @@ impl<B> Pool<B> {
                 None
             }
         };
-        match self.room(Some(to), deadline).await? {
-            Room::Connection(connection) => Ok(connection),
-            Room::Place(place) => dial(place).await,
-        }
+        self.open(Some(to), deadline, dial).await
     }
 
-    /// The same, where only a new connection will do: one that cannot have been closed while it waited.
-    pub(super) async fn connect_anew<F>(
-        self: &Arc<Self>,
+    /// What `dial` makes of a place, or a connection to `instead` that came free before there was one. Without `instead`
+    /// only a new connection will do: one that cannot have been closed while it waited.
+    pub(super) async fn open<F>(
+        &self,
+        instead: Option<&Destination<'_>>,
         deadline: Instant,
         dial: impl FnOnce(OwnedSemaphorePermit) -> F,
     ) -> Result<Connection<B>, SendError>
     where
         F: Future<Output = Result<Connection<B>, SendError>>,
     {
-        match self.room(None, deadline).await? {
+        match self.room(instead, deadline).await? {
             Room::Connection(connection) => Ok(connection),
             Room::Place(place) => dial(place).await,
         }

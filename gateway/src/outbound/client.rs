@@ -75,7 +75,7 @@ where
         // sent once more, on a connection that cannot have been waiting.
         let deadline = Instant::now() + timeouts.connect;
         let dial = |place| self.dial(&to, reach, place, deadline);
-        let connection = self.pool.connect_anew(deadline, dial).await?;
+        let connection = self.pool.open(None, deadline, dial).await?;
         match exchange::send(connection, &target, &mut slot, &timeouts, Manner::default()).await {
             Outcome::Response(response) => Ok(response),
             Outcome::Upgraded(..) => Err(SendError::Upgrade),

@@ -196,6 +196,16 @@ impl Destination<'_> {
         self.port == if self.is_https { 443 } else { 80 }
     }
 
+    /// What requests to it are said to be for, where they do not say it themselves.
+    pub(super) fn target(&self) -> Result<Target, SendError> {
+        let authority =
+            Authority::try_from(self.to_string()).map_err(|_| SendError::Uri("its host is no authority"))?;
+        Ok(Target {
+            is_https: self.is_https,
+            authority,
+        })
+    }
+
     /// Its owned form, made once a connection.
     pub(super) fn to_owned(&self) -> Destination<'static> {
         Destination {

@@ -13,8 +13,7 @@ use super::tunnel::Tunnel;
 use super::upload::Upload;
 use super::{SendError, Timeouts};
 use bytes::Bytes;
-use http::uri::{Authority, Scheme};
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body::Body;
 use rustls::ClientConfig;
 use std::error::Error;
@@ -105,16 +104,8 @@ where
                 },
             }),
         };
-        let authority = Authority::try_from(to.to_string()).map_err(|_| SendError::Uri("its host is no authority"))?;
-        let scheme = if to.is_https { Scheme::HTTPS } else { Scheme::HTTP };
-        let mut uri = Uri::builder()
-            .scheme(scheme)
-            .authority(authority)
-            .path_and_query("/")
-            .build()
-            .map_err(|_| SendError::Uri("it cannot be put together"))?;
         Ok(Arc::new(Self {
-            target: Target::take(&mut uri)?,
+            target: to.target()?,
             to: Arc::new(to),
             address: [address],
             secured_h1: secured.as_ref().map(Secured::for_h1),
@@ -178,7 +169,7 @@ where
             }
             connection
         };
-        self.pool.connect_anew(deadline, dial).await
+        self.pool.open(None, deadline, dial).await
     }
 
     async fn send_anew(&self, upload: &mut Option<Request<Upload<B>>>, timeouts: &Timeouts, manner: Manner) -> Outcome {
@@ -200,7 +191,7 @@ where
         if is_any_welcome {
             self.pool.connect(&self.to, deadline, dial).await
         } else {
-            self.pool.connect_anew(deadline, dial).await
+            self.pool.open(None, deadline, dial).await
         }
     }
 

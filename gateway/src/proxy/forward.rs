@@ -115,7 +115,7 @@ impl Upstream {
     }
 
     fn key(&self, head: &request::Parts, client: IpAddr) -> Key {
-        match self.hash_key() {
+        match &self.config().hash {
             None => Key::new(),
             Some(HashKey::Header(name)) => head
                 .headers

@@ -3,7 +3,7 @@
 use super::balance::Balancer;
 use super::retry::Budget;
 use super::server::Server;
-use crate::config::{HashKey, Name, ServerConfig, UpstreamConfig, UpstreamProtocol, UpstreamTls};
+use crate::config::{Name, ServerConfig, UpstreamConfig, UpstreamProtocol, UpstreamTls};
 use crate::http::Body;
 use crate::outbound::{Endpoint, EndpointOptions, Identity, Outbound, SendError, Timeouts, Trust, client_config};
 use crate::telemetry::metrics::{Registry, UpstreamMetrics};
@@ -132,11 +132,6 @@ impl Upstream {
         &self.config
     }
 
-    /// What of a request decides which server it goes to, where hashing does.
-    pub(super) fn hash_key(&self) -> Option<&HashKey> {
-        self.config.hash.as_ref()
-    }
-
     /// Requests under way.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
@@ -150,11 +145,10 @@ impl Upstream {
         (before < self.config.limits.requests).then_some(entered)
     }
 
-    /// Closes connections that nobody needs and says how many there are. Called every second or so.
+    /// Closes connections that nobody needs, and counts interim responses. Called every second or so.
     pub(crate) fn tidy(&self) {
         for (server, _) in self.balancer.view() {
             server.endpoint.close_idle(self.config.keepalive);
-            server.metrics.connections(server.endpoint.connections());
             self.metrics.interim(server.endpoint.take_interims());
         }
     }

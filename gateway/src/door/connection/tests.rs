@@ -148,7 +148,7 @@ fn answer(
     ordinal: u64,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let cx = RequestCx::new(connection.client);
+    let cx = RequestCx::new(*connection.peer.client());
     connection.begin(cx.clone());
     let mut answer = Response::new(Full::from(ordinal.to_string()));
     if let Some(refusal) = connection.refusal(ordinal) {
