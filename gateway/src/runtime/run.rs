@@ -19,14 +19,19 @@ use wasmtime::UpdateDeadline;
 /// The head of a guest's answer, its body still in the making.
 pub(super) type Head = Result<http::Response<wasmtime_wasi_http::WasiBody>, Fault>;
 
-/// An account of CPU time: time inside polls, never a count of ticks.
+/// An account of CPU time, which waiting, in a poll or between polls, adds nothing to.
+///
+/// Asking a thread for its CPU time costs a system call, and most polls are shorter than a few of them: a poll counts
+/// by the clock until a tick finds it, for no longer than [`limits::INLINE_POLL`], and from there, as in the lane, by
+/// what its thread has computed. On a busy machine a poll may take ten times as long as it computes.
 pub(super) struct Meter {
     clock: Arc<Clock>,
-    /// CPU time of ended polls.
     cpu_ns: AtomicU64,
-    /// When the poll under way began, on the clock; zero between polls.
+    /// When the poll under way began, on the clock.
     poll_began_ns: AtomicU64,
-    /// The thread's own CPU time at the first tick of the poll under way; zero before it.
+    /// The thread's CPU time at the last charge of the poll under way; zero while it counts by the clock.
+    charged_at_ns: AtomicU64,
+    /// The thread's CPU time at the first tick of the poll under way; zero before it.
     first_tick_ns: AtomicU64,
     in_lane: AtomicBool,
     wants_lane: AtomicBool,
@@ -38,6 +43,7 @@ impl Meter {
             clock,
             cpu_ns: AtomicU64::new(0),
             poll_began_ns: AtomicU64::new(0),
+            charged_at_ns: AtomicU64::new(0),
             first_tick_ns: AtomicU64::new(0),
             in_lane: AtomicBool::new(false),
             wants_lane: AtomicBool::new(false),
@@ -47,13 +53,15 @@ impl Meter {
     /// Runs one poll of a guest on this account.
     pub(super) fn measure<R>(&self, poll: impl FnOnce() -> R) -> R {
         self.clock.guest_runs();
-        let began = self.clock.now();
-        self.poll_began_ns.store(began, Ordering::Relaxed);
+        self.poll_began_ns.store(self.clock.now(), Ordering::Relaxed);
+        let charged_at = if self.is_in_lane() { thread_cpu_ns() } else { 0 };
+        self.charged_at_ns.store(charged_at, Ordering::Relaxed);
         self.first_tick_ns.store(0, Ordering::Relaxed);
         let polled = poll();
-        let spent = self.clock.now().saturating_sub(began);
-        self.poll_began_ns.store(0, Ordering::Relaxed);
-        self.cpu_ns.fetch_add(spent, Ordering::Relaxed);
+        match self.charged_at_ns.load(Ordering::Relaxed) {
+            0 => self.add(self.poll_ns().min(INLINE_POLL_NS)),
+            _ => self.charge(thread_cpu_ns()),
+        }
         polled
     }
 
@@ -65,9 +73,13 @@ impl Meter {
         self.in_lane.store(true, Ordering::Relaxed);
     }
 
-    /// CPU time so far in nanoseconds, the poll under way included.
+    fn is_in_lane(&self) -> bool {
+        self.in_lane.load(Ordering::Relaxed)
+    }
+
+    /// CPU time so far in nanoseconds; of the poll under way, what its ticks have charged.
     pub(super) fn cpu_ns(&self) -> u64 {
-        self.cpu_ns.load(Ordering::Relaxed).saturating_add(self.poll_ns())
+        self.cpu_ns.load(Ordering::Relaxed)
     }
 
     /// CPU time that was measured elsewhere.
@@ -75,40 +87,51 @@ impl Meter {
         self.cpu_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
+    /// How long the poll under way has taken, by the clock.
     fn poll_ns(&self) -> u64 {
-        match self.poll_began_ns.load(Ordering::Relaxed) {
-            0 => 0,
-            began => self.clock.now().saturating_sub(began),
-        }
+        self.clock.now().saturating_sub(self.poll_began_ns.load(Ordering::Relaxed))
     }
 
-    /// What a guest that computes at a tick does: it goes on, or yields; after a whole tick it yields for the lane.
+    /// Adds what the poll under way has computed since the last charge; `now` is its thread's CPU time.
+    fn charge(&self, now: u64) {
+        let spent = match self.charged_at_ns.swap(now, Ordering::Relaxed) {
+            0 => self.poll_ns().min(INLINE_POLL_NS),
+            charged_at => now.saturating_sub(charged_at),
+        };
+        self.add(spent);
+    }
+
+    /// Called on the thread of the poll, at each tick: charges it, and says what the guest does. It goes on, or
+    /// yields; after a whole tick it yields for the lane.
     ///
     /// The tick is one of the thread's CPU time. Where the machine is busy with others the clock alone would send
     /// every guest away, and make the more new instances the less time there is for them.
     pub(super) fn turn(&self) -> UpdateDeadline {
-        if self.in_lane.load(Ordering::Relaxed) {
+        if self.is_in_lane() {
+            self.charge(thread_cpu_ns());
             return UpdateDeadline::Yield(1);
         }
         // A guest that waited is found past its deadline at once: only the clock is asked then, which costs less.
-        let half_ns = limits::INLINE_POLL.as_nanos() / 2;
-        if u128::from(self.poll_ns()) < half_ns {
+        if self.poll_ns() < INLINE_POLL_NS / 2 {
             return UpdateDeadline::Continue(1);
         }
         let now = thread_cpu_ns();
+        self.charge(now);
         let first = self.first_tick_ns.load(Ordering::Relaxed);
         if first == 0 {
             self.first_tick_ns.store(now, Ordering::Relaxed);
             return UpdateDeadline::Continue(1);
         }
         // Ticks come early and late; half of one was surely computed.
-        if u128::from(now.saturating_sub(first)) < half_ns {
+        if now.saturating_sub(first) < INLINE_POLL_NS / 2 {
             return UpdateDeadline::Continue(1);
         }
         self.wants_lane.store(true, Ordering::Relaxed);
         UpdateDeadline::Yield(1)
     }
 }
+
+const INLINE_POLL_NS: u64 = limits::INLINE_POLL.as_nanos() as u64;
 
 /// CPU time of this thread; never zero.
 fn thread_cpu_ns() -> u64 {
@@ -192,7 +215,7 @@ impl Shared {
         self.news.register(cx.waker());
     }
 
-    /// CPU time so far, the poll under way included.
+    /// CPU time so far; of the poll under way, what its ticks have charged.
     pub(super) fn cpu(&self) -> Duration {
         Duration::from_nanos(self.meter.cpu_ns())
     }
@@ -202,10 +225,11 @@ impl Shared {
         if let Some(cause) = self.cx.call().cause() {
             return Err(Stopped(cause.fault()).into());
         }
+        let turn = self.meter.turn();
         if self.meter.cpu_ns() > self.cpu_limit_ns {
             return Err(Stopped(Fault::Cpu).into());
         }
-        Ok(self.meter.turn())
+        Ok(turn)
     }
 }
 

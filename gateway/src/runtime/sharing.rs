@@ -79,10 +79,10 @@ impl Sharing {
 
     /// One of the requests computes at a tick: `first` while the instance starts, for it.
     fn on_tick(&mut self, stack: &[GuestTaskId], first: Option<&Arc<Shared>>) -> wasmtime::Result<UpdateDeadline> {
+        let turn = self.meter.turn();
         let cpu = self.meter.cpu_ns();
         let spent = cpu.saturating_sub(self.accounted_ns);
         self.accounted_ns = cpu;
-        let turn = self.meter.turn();
         let is_starting = self.tasks.is_empty();
         let (shared, unwanted_ns) = match self.find(stack) {
             Some(task) => (Arc::clone(&task.shared), Some(&mut task.unwanted_ns)),
