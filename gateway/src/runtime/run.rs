@@ -89,7 +89,9 @@ impl Meter {
 
     /// How long the poll under way has taken, by the clock.
     fn poll_ns(&self) -> u64 {
-        self.clock.now().saturating_sub(self.poll_began_ns.load(Ordering::Relaxed))
+        self.clock
+            .now()
+            .saturating_sub(self.poll_began_ns.load(Ordering::Relaxed))
     }
 
     /// Adds what the poll under way has computed since the last charge; `now` is its thread's CPU time.

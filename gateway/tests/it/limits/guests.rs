@@ -1,6 +1,9 @@
 //! What a guest may use up: memory, CPU, time; and what becomes of its answer when it fails.
 
-use crate::support::{Client, End, Gateway, Protocol, Response};
+use crate::support::{Client, End, Gateway, Protocol, Response, turn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The page of a fault names the request, and never the reason.
@@ -41,7 +44,9 @@ fn memory_is_bounded() {
 #[test]
 fn cpu_is_bounded() {
     let gateway = Gateway::with()
-        .component_with("spin-forever", |guest| guest.limit("cpu", "300ms"))
+        .component_with("spin-forever", |guest| {
+            guest.limit("cpu", "300ms").limit("deadline", "60s")
+        })
         .component("hello")
         .start();
     let began = Instant::now();
@@ -57,6 +62,30 @@ fn cpu_is_bounded() {
         line["code"] == "cpu" && line["component"] == "spin-forever"
     });
     gateway.get("hello", "/").is(200);
+}
+
+/// On a machine with more to do than cores, a guest is slower and nothing else.
+#[test]
+fn waiting_for_a_core_costs_no_cpu() {
+    let _alone = turn::alone();
+    let gateway = Gateway::with()
+        .component_with("remember-p3", |guest| guest.limit("cpu", "2s").limit("deadline", "60s"))
+        .start();
+    let done = AtomicBool::new(false);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores * 4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        // Four seconds by the clock, of which it gets the less the more others compute.
+        let answer = catch_unwind(AssertUnwindSafe(|| gateway.get("remember-p3", "/spin?ms=4000")));
+        done.store(true, Ordering::Relaxed);
+        answer.unwrap_or_else(|panic| resume_unwind(panic)).is(200);
+    });
 }
 
 #[test]
