@@ -7,12 +7,13 @@
 use super::shared::{Connection, Order, Phase};
 use crate::http::guard::{Guard, Phase as Part, Rejection, Verdict, Where};
 use hyper::rt::{Read, ReadBufCursor, Write};
+use rustix::net::RecvFlags;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Bytes read at once, per door thread.
@@ -56,15 +57,25 @@ pub(super) struct Socket(pub(super) Arc<TcpStream>);
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let space = buf.initialize_unfilled();
         loop {
             ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(buf.initialize_unfilled()) {
-                Ok(bytes) => {
-                    buf.advance(bytes);
+            let mut read = 0;
+            let tried = self.0.try_io(Interest::READABLE, || {
+                read = rustix::net::recv(&*self.0, &mut *space, RecvFlags::empty())?.0;
+                // What leaves room has emptied the socket: to be told now is to be spared asking again (epoll(7), 9).
+                if read > 0 && read < space.len() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(())
+            });
+            match tried {
+                Err(error) if read == 0 && error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if read == 0 => return Poll::Ready(Err(error)),
+                _ => {
+                    buf.advance(read);
                     return Poll::Ready(Ok(()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
