@@ -2,7 +2,7 @@
 //!
 //! The modules stand in the order of a request's way and of their dependencies; each names only those above it.
 //!
-//! - [`limits`]: every bound and its default. `per_core`: values each door runtime has for itself. [`error`]: what can go wrong with a request, and its status.
+//! - [`limits`]: every bound and its default. `per_core`: values each door runtime has for itself. `tcp`: sockets. [`error`]: what can go wrong with a request, and its status.
 //! - [`config`]: files to checked, plain structs. `telemetry`: log, access log, metrics.
 //! - [`http`]: the vocabulary of a request: body, context, and the call that can be stopped.
 //! - `outbound`: connections the gateway makes itself: names, allowed destinations, TLS, pooled HTTP clients.
@@ -34,6 +34,7 @@ mod route;
 mod runtime;
 mod snapshot;
 pub mod stores;
+mod tcp;
 mod telemetry;
 
 pub use self::config::FromEnv;

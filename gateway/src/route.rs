@@ -97,7 +97,11 @@ impl Route {
                 let client = cx.client();
                 let (target, keep) = shares.pick(request.headers(), client.address.ip(), client.tls);
                 let missing = || Fault::Internal("the split names a target that is not there".to_owned());
-                (target.ok_or_else(missing)?, keep)
+                let target = target.ok_or_else(missing)?;
+                if let Some(component) = target.component() {
+                    cx.answered_by(Arc::clone(component));
+                }
+                (target, keep)
             }
             target => (target, None),
         };

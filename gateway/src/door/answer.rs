@@ -146,6 +146,7 @@ impl Drop for Exchange {
                 .route
                 .as_ref()
                 .and_then(|route| route.target.component())
+                .or_else(|| self.cx.component())
                 .map(|name| &**name),
             server: self.cx.server().map(|server| &**server),
             outcome,

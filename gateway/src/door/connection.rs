@@ -4,7 +4,7 @@
 mod tests;
 
 use super::DoorShared;
-use super::io::{self, DoorIo, Socket};
+use super::io::{self, DoorIo};
 use super::listener::{Admitted, Listener};
 use super::proxy_protocol;
 use super::service;
@@ -12,6 +12,7 @@ use super::shared::{Connection, Order, Phase};
 use crate::http::guard::{Guard, HeadLimits};
 use crate::http::{Client, Upgrade};
 use crate::limits;
+use crate::tcp::Socket;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::Write as _;
@@ -47,7 +48,7 @@ pub(super) async fn serve(
         local,
         tls: tls.is_some(),
     };
-    let socket = Arc::new(stream);
+    let socket = Socket::new(stream);
     if let Some(place) = nameless {
         // Apart, so that connections without a header have no room for one.
         let named = Box::pin(proxy_protocol::receive(&door, &listener, &socket, client)).await;
@@ -57,15 +58,15 @@ pub(super) async fn serve(
         client = named;
     }
     let clock = Arc::clone(&door.registry.clock);
-    let connection = Connection::new(client, Arc::clone(&listener), Arc::clone(&socket), clock);
+    let connection = Connection::new(client, Arc::clone(&listener), socket.look(), clock);
     let connection = Arc::new(connection.with_access(door.access.clone()));
     let _registered = door.registry.add(Arc::clone(&connection));
     let _open = listener.metrics.connection();
     let Some(tls) = tls else {
-        return protocol(&door, connection, Socket(socket), None).await;
+        return protocol(&door, connection, socket, None).await;
     };
     // Apart, so that only encrypted connections have room for what encryption needs.
-    Box::pin(serve_tls(&door, connection, tls, Socket(socket))).await;
+    Box::pin(serve_tls(&door, connection, tls, socket)).await;
 }
 
 async fn serve_tls(

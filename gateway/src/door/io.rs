@@ -7,14 +7,12 @@
 use super::shared::{Connection, Order, Phase};
 use crate::http::guard::{Guard, Phase as Part, Rejection, Verdict, Where};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use rustix::net::RecvFlags;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes read at once, per door thread.
 pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
@@ -50,80 +48,6 @@ pub(super) fn poll_more<S: AsyncRead + Unpin>(
         early.extend_from_slice(space.filled());
         Poll::Ready(Ok(space.filled().len()))
     })
-}
-
-/// A TCP stream that its connection's watch can look at too.
-pub(super) struct Socket(pub(super) Arc<TcpStream>);
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let space = buf.initialize_unfilled();
-        loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            let mut read = 0;
-            let tried = self.0.try_io(Interest::READABLE, || {
-                read = rustix::net::recv(&*self.0, &mut *space, RecvFlags::empty())?.0;
-                // What leaves room has emptied the socket: to be told now is to be spared asking again (epoll(7), 9).
-                if read > 0 && read < space.len() {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(())
-            });
-            match tried {
-                Err(error) if read == 0 && error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if read == 0 => return Poll::Ready(Err(error)),
-                _ => {
-                    buf.advance(read);
-                    return Poll::Ready(Ok(()));
-                }
-            }
-        }
-    }
-}
-
-impl Socket {
-    fn poll_try(
-        &self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match write(&self.0) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, |socket| socket.try_write(bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, |socket| socket.try_write_vectored(bytes))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Write) {
-            Ok(()) | Err(rustix::io::Errno::NOTCONN) => Poll::Ready(Ok(())),
-            Err(error) => Poll::Ready(Err(error.into())),
-        }
-    }
 }
 
 /// The stream hyper reads and writes.

@@ -12,6 +12,7 @@ use super::listener::Listener;
 use super::shared::Connection;
 use crate::http::Client;
 use crate::limits;
+use crate::tcp::Socket;
 use ppp::{v1, v2};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -62,15 +63,15 @@ struct Named {
 pub(super) async fn receive(
     door: &DoorShared,
     listener: &Arc<Listener>,
-    socket: &Arc<TcpStream>,
+    socket: &Socket,
     peer: Client,
 ) -> Option<Client> {
     // For as long as the header takes; its successor is made when it is known whose it is.
     let clock = Arc::clone(&door.registry.clock);
-    let connection = Connection::new(peer, Arc::clone(listener), Arc::clone(socket), clock);
+    let connection = Connection::new(peer, Arc::clone(listener), socket.look(), clock);
     let connection = Arc::new(connection);
     let _registered = door.registry.add(Arc::clone(&connection));
-    match until_killed(&connection, read(socket)).await? {
+    match until_killed(&connection, read(socket.stream())).await? {
         Ok(Some(named)) => Some(Client {
             address: named.source,
             local: named.destination,

@@ -14,16 +14,15 @@ use super::answer::Leaving;
 use super::listener::Listener;
 use crate::http::{Cause, Client, Patience, Peer, Provenance, RequestCx};
 use crate::limits;
+use crate::tcp::Look;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::TimeoutKind;
 use futures_util::task::AtomicWaker;
 use http::HeaderMap;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 /// What a connection waits for.
@@ -83,7 +82,7 @@ struct UnderWay {
 pub(super) struct Connection {
     pub(super) peer: Arc<Peer>,
     pub(super) listener: Arc<Listener>,
-    pub(super) socket: Arc<TcpStream>,
+    pub(super) socket: Look,
     /// Where its requests are written down; a clone of its own, since all doors share what it counts its clones with.
     pub(super) access: AccessLog,
     clock: Arc<Clock>,
@@ -106,7 +105,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, listener: Arc<Listener>, socket: Arc<TcpStream>, clock: Arc<Clock>) -> Self {
+    pub(super) fn new(client: Client, listener: Arc<Listener>, socket: Look, clock: Arc<Clock>) -> Self {
         let phase = if client.tls { Phase::Handshake } else { Phase::First };
         let since = AtomicU32::new(clock.now());
         Self {
@@ -274,15 +273,6 @@ impl Connection {
         self.order(Order::Kill);
     }
 
-    /// Whether the peer has sent its FIN or a reset (RFC 9293): during a request that means it is gone.
-    fn is_gone(&self) -> bool {
-        let mut fds = [PollFd::new(&*self.socket, PollFlags::RDHUP)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..))
-            && fds.iter().any(|fd| fd.revents().intersects(gone))
-    }
-
     /// One look of the watch.
     fn look(&self, now: Instant) {
         // Accepted from the kernel's queue after its listener closed, it has not heard yet.
@@ -342,7 +332,7 @@ impl Connection {
             }
             requests.clone()
         };
-        if self.is_gone() {
+        if self.socket.is_ended() {
             return self.kill(Cause::ClientGone, None);
         }
         let patience = Patience {

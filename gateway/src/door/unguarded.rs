@@ -4,7 +4,7 @@ use crate::error::Fault;
 use crate::http::guard::{Rejection, agreed};
 use crate::http::is_padded;
 use crate::limits;
-use http::header::{COOKIE, HOST, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue};
 use http::request;
 
 /// Judges a head, and makes it what handlers know from HTTP/1.
@@ -19,6 +19,9 @@ pub(super) fn check(head: &mut request::Parts, is_tls: bool) -> Result<(), Fault
     }
     if head.headers.values().any(is_padded) {
         return Err(Fault::BadRequest("field-value"));
+    }
+    if head.headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Fault::BadRequest("content-length-repeated"));
     }
     join_cookies(&mut head.headers);
     Ok(())
@@ -113,6 +116,16 @@ mod tests {
             assert_eq!(judged.err(), Some("field-value"), "{value:?}");
         }
         assert!(judged("http://a.example/", &[("x-a", "a b"), ("x-b", "")]).is_ok());
+    }
+
+    #[test]
+    fn a_length_is_said_once() {
+        let repeated = [("content-length", "0"), ("content-length", "0")];
+        assert!(judged("http://a.example/", &repeated[1..]).is_ok());
+        assert_eq!(
+            judged("http://a.example/", &repeated).err(),
+            Some("content-length-repeated")
+        );
     }
 
     #[test]

@@ -101,7 +101,7 @@ struct Inner {
     /// What runs on the connection behind the answer, where that ends HTTP on it.
     after: Mutex<Option<AfterUpgrade>>,
     /// The server that answered, where one behind the gateway did.
-    server: OnceLock<Arc<str>>,
+    answerer: OnceLock<Answerer>,
 }
 
 impl RequestCx {
@@ -125,7 +125,7 @@ impl RequestCx {
             timing: Timing::default(),
             pinned: Mutex::new(None),
             after: Mutex::new(None),
-            server: OnceLock::new(),
+            answerer: OnceLock::new(),
         }))
     }
 
@@ -182,18 +182,40 @@ impl RequestCx {
 
     /// Remembers which server behind the gateway answered. The first one stays.
     pub fn served_by(&self, server: Arc<str>) {
-        let _ = self.0.server.set(server);
+        let _ = self.0.answerer.set(Answerer::Server(server));
+    }
+
+    /// Remembers which component of a split answers. The first one stays.
+    pub fn answered_by(&self, component: Arc<str>) {
+        let _ = self.0.answerer.set(Answerer::Component(component));
     }
 
     /// The server behind the gateway that answered.
     pub fn server(&self) -> Option<&Arc<str>> {
-        self.0.server.get()
+        match self.0.answerer.get() {
+            Some(Answerer::Server(server)) => Some(server),
+            _ => None,
+        }
+    }
+
+    /// The component that answered behind a split.
+    pub fn component(&self) -> Option<&Arc<str>> {
+        match self.0.answerer.get() {
+            Some(Answerer::Component(component)) => Some(component),
+            _ => None,
+        }
     }
 
     /// Whether both are the context of the same request.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+}
+
+/// Who answered, where the route alone does not say.
+enum Answerer {
+    Server(Arc<str>),
+    Component(Arc<str>),
 }
 
 impl fmt::Debug for RequestCx {

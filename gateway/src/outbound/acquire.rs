@@ -28,7 +28,7 @@ impl<B> Pool<B> {
                 if tokio::time::timeout_at(deadline, over).await.is_err() {
                     return Err(SendError::ConnectTimeout);
                 }
-                if let Some(connection) = self.take(to).await {
+                if let Some(connection) = self.take(to, true).await {
                     return Ok(connection);
                 }
                 None

@@ -57,7 +57,7 @@ where
         check_fields(&mut request)?;
         let request = request.map(Upload::new);
         let deadline = Instant::now() + timeouts.connect;
-        let connection = match self.pool.take(&to).await {
+        let connection = match self.pool.take(&to, true).await {
             Some(connection) => connection,
             None => {
                 let dial = |place| self.dial(&to, reach, place, deadline);

@@ -7,6 +7,7 @@ use super::pool::Pool;
 use super::socket::{Link, Socket, Stream};
 use super::upload::Upload;
 use crate::limits;
+use crate::tcp;
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body::Body;
@@ -27,7 +28,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 /// Connects to one of `addresses`, each having its share of the time until `deadline`.
-async fn tcp(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, SendError> {
+async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<tcp::Socket, SendError> {
     let mut failure = SendError::ConnectTimeout;
     for (at, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len().saturating_sub(at)).unwrap_or(1).max(1);
@@ -36,7 +37,7 @@ async fn tcp(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, S
             Ok(Ok(stream)) => {
                 // Small requests must not wait for the acknowledgement of the one before.
                 stream.set_nodelay(true).map_err(SendError::Connect)?;
-                return Ok(stream);
+                return Ok(tcp::Socket::new(stream));
             }
             Ok(Err(error)) => SendError::of_connect(error),
             Err(_) => SendError::ConnectTimeout,
@@ -85,7 +86,7 @@ pub(super) async fn open(
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Result<(Stream, bool), SendError> {
-    let tcp = tcp(addresses, deadline).await?;
+    let tcp = connect(addresses, deadline).await?;
     let Some(Secured { config, name }) = secured else {
         return Ok((Stream::Plain(tcp), false));
     };
@@ -110,7 +111,7 @@ pub(super) async fn speak<B>(
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    let link = Arc::new(Link::new(Arc::clone(&pool.interims)));
+    let link = Arc::new(Link::new(stream.look(), Arc::clone(&pool.interims)));
     let socket = Socket::new(stream, Arc::clone(&link), place, !is_h2);
     if is_h2 {
         return h2(pool, to, socket, link).await;

@@ -123,7 +123,7 @@ where
             // Among the kept ones may be any of HTTP/2, which has no Upgrade.
             None
         } else {
-            self.pool.take(&self.to).await
+            self.pool.take(&self.to, manner.goes_once).await
         };
         let connection = match kept {
             Some(connection) => connection,

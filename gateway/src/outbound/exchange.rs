@@ -43,6 +43,8 @@ pub(crate) struct Manner {
     /// It has a body, whatever its method. Otherwise that of GET and HEAD goes only where its length is known: guests
     /// begin one and mean none.
     pub(crate) has_body: bool,
+    /// Its sender will not repeat it, so no connection will do that its server has closed.
+    pub(crate) goes_once: bool,
 }
 
 /// What an exchange under way holds. Dropped before it is complete, it ends at once: the connection is closed

@@ -16,7 +16,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendErr
     }
 }
 
-/// Makes it one plain number. Over HTTP/2 it may come twice, and zeros may stand before it (RFC 9110 §8.6): some read an
+/// Makes it one plain number. A server of HTTP/2 may say it twice, and zeros may stand before it (RFC 9110 §8.6): some read an
 /// octal number then, and h2 resets a stream for more digits than a length can need.
 pub(super) fn make_plain(headers: &mut HeaderMap) -> Result<(), SendError> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();

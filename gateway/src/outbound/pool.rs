@@ -102,8 +102,9 @@ impl<B> Pool<B> {
         self.parts.here()
     }
 
-    /// An open connection to `to` with room for a request: this core's, then another's.
-    pub(super) async fn take(&self, to: &Destination<'_>) -> Option<Connection<B>> {
+    /// An open connection to `to` with room for a request: this core's, then another's. Where the request `goes_once`,
+    /// the socket itself is asked whether the server has closed it: its driver may not have had its turn since.
+    pub(super) async fn take(&self, to: &Destination<'_>, goes_once: bool) -> Option<Connection<B>> {
         if to.may_share()
             && let Some(stream) = self.parts.at(self.here(), |part| part.stream(to)).flatten()
         {
@@ -111,6 +112,9 @@ impl<B> Pool<B> {
         }
         loop {
             let mut found = self.parts.find(|part| part.idle(to))?;
+            if goes_once && !found.link.is_quiet() {
+                continue;
+            }
             if found.sender.is_ready() {
                 return Some(Connection::H1(found));
             }
@@ -142,7 +146,7 @@ impl<B> Pool<B> {
             let mut freed = pin!(self.freed.notified());
             freed.as_mut().enable();
             if let Some(to) = instead
-                && let Some(connection) = self.take(to).await.or_else(|| self.take_anywhere(to))
+                && let Some(connection) = self.take(to, true).await.or_else(|| self.take_anywhere(to))
             {
                 return Ok(Room::Connection(connection));
             }

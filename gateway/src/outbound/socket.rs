@@ -2,6 +2,7 @@
 
 use super::screen::Screen;
 use crate::http::guard::response::Asked;
+use crate::tcp::{self, Look};
 use futures_util::task::AtomicWaker;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,13 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
 /// Cuts a connection, whatever it is doing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Link {
+    socket: Look,
     is_cut: AtomicBool,
     /// Whether the server takes no bytes at the moment.
     is_blocked: AtomicBool,
@@ -35,11 +36,21 @@ const MAY_UPGRADE: u8 = 4;
 
 impl Link {
     /// `interims` counts interim responses.
-    pub(super) fn new(interims: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(socket: Look, interims: Arc<AtomicU64>) -> Self {
         Self {
+            socket,
+            is_cut: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
+            is_spoiled: AtomicBool::new(false),
+            expected: AtomicU8::new(0),
             interims,
-            ..Self::default()
+            driver: AtomicWaker::new(),
         }
+    }
+
+    /// Whether the server has sent nothing that its driver has not read, the connection's end least of all.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.socket.is_quiet()
     }
 
     /// Ends the connection at once: its driver is woken and drops the socket.
@@ -102,8 +113,17 @@ impl Link {
 
 /// With or without TLS.
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(tcp::Socket),
+    Tls(Box<TlsStream<tcp::Socket>>),
+}
+
+impl Stream {
+    pub(super) fn look(&self) -> Look {
+        match self {
+            Self::Plain(socket) => socket.look(),
+            Self::Tls(stream) => stream.get_ref().0.look(),
+        }
+    }
 }
 
 /// A stream that owns its connection's place. Fields are dropped in this order: the place is free once the socket is

@@ -53,7 +53,7 @@ impl Upstream {
             provenance: cx.provenance(),
         };
         let handshake = Handshake::of(&head, may_upgrade && body.is_end_stream())?;
-        let key = self.key(&head, cx.client().address.ip());
+        let key = self.key(&head, cx.client().address.ip().to_canonical());
         let back = headers::request(&mut head, &hop)?;
         edits.apply(&mut head.headers);
         if let Some(handshake) = &handshake {
@@ -63,6 +63,7 @@ impl Upstream {
             upgrades: handshake.is_some(),
             awaits_continue: head.headers.contains_key(header::EXPECT) && !body.is_end_stream(),
             has_body: !body.is_end_stream(),
+            goes_once: !self.may_repeat(&head, &body),
         };
         let sending = Sending {
             upstream: self,
@@ -104,6 +105,11 @@ impl Upstream {
                 Ok(answer)
             }
         }
+    }
+
+    /// A body that may have been read cannot be sent again, but a request without one can be made anew.
+    fn may_repeat(&self, head: &request::Parts, body: &Body) -> bool {
+        body.is_end_stream() && retry::is_idempotent(&head.method) && self.budget.allows(1)
     }
 
     fn refuse(&self, kind: UpstreamFault, why: &str) -> Fault {
@@ -157,14 +163,7 @@ struct Sending<'u> {
 impl Sending<'_> {
     async fn send(&self, head: request::Parts, body: Body) -> Result<Answer, Fault> {
         let upstream = self.upstream;
-        // A body that may have been read cannot be sent again, but a request without one can be made anew.
-        let spare = (body.is_end_stream() && retry::is_idempotent(&head.method) && upstream.budget.allows(1))
-            .then(|| head.clone());
-        if spare.is_none() {
-            // It cannot be sent again, so what the kernel knows of kept connections is looked at first: one that its
-            // server has closed is not known as such before the reactor and its driver had their turn.
-            tokio::task::yield_now().await;
-        }
+        let spare = (!self.manner.goes_once).then(|| head.clone());
         let mut slot = Some(Request::from_parts(head, body));
         let mut tried: SmallVec<[Arc<Server>; 2]> = SmallVec::new();
         if !upstream.balancer.is_known() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Each line may name itself and the lines above it. What shares a line does not name one another.
 const ORDER: [&[&str]; 14] = [
-    &["limits", "error", "config", "per_core"],
+    &["limits", "error", "config", "per_core", "tcp"],
     &["telemetry"],
     &["http"],
     &["outbound"],

@@ -138,8 +138,13 @@ async fn connection(registry: &Registry) -> Arc<Connection> {
         local: address,
         tls: false,
     };
-    let socket = Arc::new(socket.expect("a connection"));
-    Arc::new(Connection::new(client, listener, socket, Arc::clone(&registry.clock)))
+    let socket = Socket::new(socket.expect("a connection"));
+    Arc::new(Connection::new(
+        client,
+        listener,
+        socket.look(),
+        Arc::clone(&registry.clock),
+    ))
 }
 
 fn answer(

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 12;
 const METHODS: &[&str] = &["GET", "POST"];
-/// A connection that was closed may be taken for a good one until its door looks at the sockets again, some milliseconds
-/// on a busy machine; and what was written to it by then may have been read, for all the gateway knows.
+/// A process that was killed closes its sockets some milliseconds later on a busy machine, and what was written to one
+/// until then may have been read, for all the gateway knows.
 const NOTICE: Duration = Duration::from_millis(50);
 
 /// A gateway with three servers behind it, a, b and c.

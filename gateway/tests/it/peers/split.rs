@@ -112,3 +112,20 @@ fn a_field_or_an_address_keeps_a_client_where_it_is() {
         assert_eq!(target(&ask(&by_address, n, "")), first);
     }
 }
+
+#[test]
+fn the_access_log_says_who_answered() {
+    let server = Native::start("api");
+    let gateway = gateway(&server, "");
+    let address = server.address.to_string();
+    for (who, key, name) in [
+        ("component", "component", Some("hello-min")),
+        ("upstream", "server", Some(address.as_str())),
+        ("respond", "component", None),
+    ] {
+        let n = (0..).find(|n| target(&ask(&gateway, *n, &format!("user-agent: {who}-{n}\r\n"))) == who);
+        let agent = format!("{who}-{}", n.unwrap());
+        let line = gateway.wait_access("the request", |line| line["user_agent"] == agent);
+        assert_eq!(line.get(key).and_then(|value| value.as_str()), name, "{line}");
+    }
+}
