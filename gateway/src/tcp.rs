@@ -4,18 +4,18 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The stream of the task that reads and writes it. Closed when this and every [`Look`] at it are dropped.
+/// The stream of the task that reads and writes it, closed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Socket(Arc<TcpStream>);
 
 /// The same stream for whoever wants to know how it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Look(Arc<TcpStream>);
+pub(crate) struct Look(Weak<TcpStream>);
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> Self {
@@ -23,7 +23,7 @@ impl Socket {
     }
 
     pub(crate) fn look(&self) -> Look {
-        Look(Arc::clone(&self.0))
+        Look(Arc::downgrade(&self.0))
     }
 
     /// The stream itself, for what is done before anything else reads it.
@@ -47,7 +47,7 @@ impl Socket {
 }
 
 impl Look {
-    /// Whether the peer has sent its FIN or a reset (RFC 9293).
+    /// Whether the peer has sent its FIN or a reset (RFC 9293), or the stream is closed.
     pub(crate) fn is_ended(&self) -> bool {
         self.shows(PollFlags::RDHUP)
     }
@@ -58,7 +58,10 @@ impl Look {
     }
 
     fn shows(&self, flags: PollFlags) -> bool {
-        let mut fds = [PollFd::new(&*self.0, flags)];
+        let Some(stream) = self.0.upgrade() else {
+            return true;
+        };
+        let mut fds = [PollFd::new(&*stream, flags)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let any = flags | PollFlags::HUP | PollFlags::ERR;
         matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..))
