@@ -99,7 +99,13 @@ fn answer(request: Request<Incoming>) -> Response<BoxBody<Bytes, hyper::Error>> 
         }
         HELD => {
             let some = Ok(Frame::data(Bytes::from_static(b"and now, silence\n")));
-            Response::new(BodyExt::boxed(StreamBody::new(iter([some]).chain(pending()))))
+            // Its body is kept, and not read.
+            let body = request.into_body();
+            let held = iter([some]).chain(pending()).map(move |piece| {
+                let _held = &body;
+                piece
+            });
+            Response::new(BodyExt::boxed(StreamBody::new(held)))
         }
         MANY => {
             let piece = |_| Ok(Frame::data(Bytes::from_static(b"x")));

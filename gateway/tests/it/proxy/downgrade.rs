@@ -156,7 +156,7 @@ static CASES: &[Case] = &[
     ),
     with(
         "length-twice",
-        One,
+        Nothing,
         "POST",
         &[("content-length", "35"), ("content-length", "35")],
         Some(SMUGGLED),
