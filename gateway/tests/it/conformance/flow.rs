@@ -5,7 +5,7 @@ use super::expect::{FLOW_CONTROL, FRAME_SIZE, PROTOCOL};
 use super::{Case, ECHO, HELD, MANY, MANY_BYTES, NOBODY, Site, Start, TEXT};
 use crate::support::frames::{
     DATA, Done, END_STREAM, Event, Frames, INITIAL_WINDOW_SIZE, PADDED, PAYLOAD_BYTES, WINDOW_BYTES, WINDOW_BYTES_MAX,
-    WINDOW_UPDATE, frame, padded,
+    WINDOW_UPDATE, padded,
 };
 use h2::Reason;
 
@@ -324,11 +324,24 @@ const TAKING: &[Case] = &[
         what: "DATA above the stream's window are an error of the stream",
         run: |f, host| {
             f.post(1, host, HELD)?;
-            // Without waiting for room, until nobody behind the gateway takes any more.
-            let whole = frame(DATA, 0, 1, &[b'x'; PAYLOAD_BYTES]).repeat(STREAM_FRAMES + TAKEN_FRAMES);
-            f.write(whole)
+            // The connection's window is kept to, the stream's is not, until nobody behind the gateway takes any more.
+            for sent in (0..STREAM_FRAMES + TAKEN_FRAMES).map(|frames| frames * PAYLOAD_BYTES) {
+                while room(f, 0, sent, 0) < PAYLOAD_BYTES {
+                    f.next()?;
+                }
+                let reset = |event: &Event| match event {
+                    Event::Reset { reason, .. } => Some(*reason),
+                    _ => None,
+                };
+                match f.seen.iter().find_map(reset) {
+                    None => f.send(DATA, 0, 1, &[b'x'; PAYLOAD_BYTES])?,
+                    Some(Reason::FLOW_CONTROL_ERROR) => return Ok(()),
+                    Some(reason) => return Err(format!("reset with {reason:?}")),
+                }
+            }
+            Err("all of it was taken".to_owned())
         },
-        expect: Stream(1, &[Reason::FLOW_CONTROL_ERROR]),
+        expect: Alive,
     },
     Case {
         id: "6.9.1/8",
