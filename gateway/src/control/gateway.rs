@@ -5,7 +5,7 @@ use super::build::{BuildError, Builder, External};
 use super::data_dir::{DataDir, DataDirError};
 use super::reaper;
 use super::token::Token;
-use crate::config::{AccessLogConfig, AdminAddress, Config, ConfigErrors, GatewayConfig, Name};
+use crate::config::{AdminAddress, Config, ConfigErrors, GatewayConfig, Name};
 use crate::door::{Doors, ListenError};
 use crate::hosts::Host;
 use crate::outbound::{Dns, Outbound};
@@ -197,12 +197,7 @@ impl Gateway {
         };
         let builder = Builder::new(loader, servers, options.external, threads);
         let current = Arc::new(Current::new(Arc::new(builder.build(&config, None)?)));
-        let sink = match &settings.access_log {
-            AccessLogConfig::Stdout => Sink::Stdout,
-            AccessLogConfig::Stderr => Sink::Stderr,
-            AccessLogConfig::Off => Sink::Off,
-            AccessLogConfig::File(path) => Sink::File(path.clone()),
-        };
+        let sink = Sink::from(&settings.access_log);
         let access_metrics = metrics.gateway().access_log.clone();
         let (access, access_writer) = AccessLog::start(sink, Query::default(), workers, access_metrics)?;
         let doors = Doors::open(workers, &current, &access, &metrics, settings.dev)?;

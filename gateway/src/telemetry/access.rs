@@ -26,6 +26,7 @@ use http::{Uri, Version};
 use self::waiting::{Pushed, Waiting};
 use self::writer::{Output, Worker};
 use super::metrics::AccessLogMetrics;
+use crate::config::AccessLogConfig;
 use crate::per_core::PerCore;
 
 /// One request, as its line says it. Text is borrowed: it is written before [`AccessLog::write`] returns.
@@ -75,6 +76,17 @@ pub(crate) enum Sink {
         expect(dead_code, reason = "sinks of an embedder's own come with its issue")
     )]
     Writer(Box<dyn Write + Send>),
+}
+
+impl From<&AccessLogConfig> for Sink {
+    fn from(config: &AccessLogConfig) -> Self {
+        match config {
+            AccessLogConfig::Stdout => Self::Stdout,
+            AccessLogConfig::Stderr => Self::Stderr,
+            AccessLogConfig::Off => Self::Off,
+            AccessLogConfig::File(path) => Self::File(path.clone()),
+        }
+    }
 }
 
 impl fmt::Debug for Sink {

@@ -1,5 +1,6 @@
 //! What every test stands on: the real binary on ports of its own, and clients that see what a socket sees.
 
+pub(crate) mod background;
 pub(crate) mod certs;
 pub(crate) mod client;
 pub(crate) mod command;

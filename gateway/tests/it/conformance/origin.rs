@@ -1,7 +1,7 @@
 //! The server behind the upstream routes: hyper's own, with the same paths as the components of the other route.
 
 use super::{ECHO, FIELDS, HELD, MANY, MANY_BYTES};
-use crate::support::Protocol;
+use crate::support::{Protocol, background};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{iter, pending};
@@ -17,7 +17,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 /// A server of 127.0.0.1; it ends when dropped.
@@ -31,15 +31,7 @@ pub(super) struct Origin {
 impl Origin {
     /// HTTP/1.1, or HTTP/2 by prior knowledge.
     pub(super) fn start(protocol: Protocol) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime can be made");
-        let listener = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("a port is free");
-        let address = listener.local_addr().expect("it has an address");
+        let (runtime, listener, address) = background::listening_anywhere();
         let echoed = Arc::<AtomicUsize>::default();
         let seen = Arc::clone(&echoed);
         runtime.spawn(async move {

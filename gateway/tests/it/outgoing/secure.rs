@@ -4,7 +4,7 @@ use super::{MODES, all, error, fetch, get, outgoing};
 use crate::support::certs::Authority;
 use crate::support::gateway::Builder;
 use crate::support::origin::Origin;
-use crate::support::{Gateway, wait};
+use crate::support::{Gateway, background, wait};
 use bytes::Bytes;
 use rustls::ServerConfig;
 use std::net::SocketAddr;
@@ -104,15 +104,7 @@ struct H2Origin {
 
 impl H2Origin {
     fn start(tls: ServerConfig, together: usize) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build();
-        let runtime = runtime.expect("a runtime can be made");
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .expect("a port is free");
-        let address = listener.local_addr().expect("it has an address");
+        let (runtime, listener, address) = background::listening_anywhere();
         let accepted = Arc::<AtomicUsize>::default();
         let (seen, acceptor) = (Arc::clone(&accepted), tokio_rustls::TlsAcceptor::from(Arc::new(tls)));
         let waiting = Arc::<AtomicUsize>::default();

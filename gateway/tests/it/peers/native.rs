@@ -1,5 +1,6 @@
 //! A server of the tests' own on hyper: it knows what it was asked, and can be killed and started again.
 
+use crate::support::background;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -62,14 +63,7 @@ impl Native {
 
     #[track_caller]
     pub(super) fn start_at(address: SocketAddr, name: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime can be made");
-        let listener = runtime.block_on(TcpListener::bind(address));
-        let listener = listener.unwrap_or_else(|error| panic!("{address}: {error}"));
-        let address = listener.local_addr().expect("it has an address");
+        let (runtime, listener, address) = background::listening(address);
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             ..Shared::default()

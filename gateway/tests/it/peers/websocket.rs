@@ -5,7 +5,7 @@ use super::one;
 use super::programs::{output, port, program, python};
 use crate::support::certs::Authority;
 use crate::support::command::Running;
-use crate::support::{Gateway, wait};
+use crate::support::{Gateway, background, wait};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{Method, Request, Response};
@@ -124,11 +124,7 @@ type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 impl Streams {
     #[track_caller]
     fn connect(address: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build();
-        let runtime = runtime.unwrap();
+        let runtime = background::runtime();
         let sender = runtime.block_on(async {
             let tcp = TcpStream::connect(address).await.unwrap();
             let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();

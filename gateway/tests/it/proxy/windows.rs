@@ -2,7 +2,7 @@
 
 use super::{HOST, ONCE, api, get, in_time, is_own};
 use crate::support::streams::Streams;
-use crate::support::wait;
+use crate::support::{background, wait};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use http::{Request, Response};
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 /// A server of the h2 crate, which sends as much as windows let it.
@@ -25,15 +25,7 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build();
-        let runtime = runtime.expect("a runtime can be made");
-        let listener = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("a port is free");
-        let address = listener.local_addr().expect("it has an address");
+        let (runtime, listener, address) = background::listening_anywhere();
         let (sent, connections) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let (into, count) = (Arc::clone(&sent), Arc::clone(&connections));
         runtime.spawn(async move {

@@ -1,5 +1,6 @@
 //! The h2 crate's client, which can do to single streams what a well-behaved client would not.
 
+use super::background;
 use super::wait::{self, PATIENCE};
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -31,11 +32,7 @@ async fn in_time<F: Future>(future: F) -> F::Output {
 impl Streams {
     #[track_caller]
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build();
-        let runtime = runtime.expect("a runtime can be made");
+        let runtime = background::runtime();
         let (sender, driver) = runtime.block_on(in_time(async {
             let tcp = TcpStream::connect(address)
                 .await
